@@ -1,0 +1,63 @@
+"""The search's entry: options, threads, and the exit code on which all ranks agree."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+
+from hpo import launcher, options
+from hpo.errors import ExitCode, InputError
+
+_BEGAN_S = time.monotonic()
+
+_THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+
+
+def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
+    """Run a search from a script; give the exit code.
+
+    Args:
+        space: the script's own search space, used unless the options name another.
+        argv: the options; those of the command line if None.
+    """
+    is_first = launcher.is_first()
+    try:
+        chosen = options.parse(argv, is_first=is_first)
+    except InputError as error:
+        return _refuse(error, is_first=is_first)
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(chosen.threads)
+    level = logging.ERROR if chosen.quiet else logging.WARNING
+    console = logging.StreamHandler()
+    console.setLevel(level)
+    logging.getLogger("hpo").addHandler(console)
+    logging.getLogger("hpo").setLevel(logging.INFO)
+
+    # Only now, as NumPy and MPI read their threads when they are loaded, and a mistyped option
+    # should cost nothing.
+    from hpo import search
+    from hpo.world import World
+
+    world = World()
+    try:
+        world.check_company()
+        return search.run(world, chosen, space, _BEGAN_S)
+    except InputError as error:
+        return _refuse(error, is_first=world.is_root and is_first)
+    except BaseException:
+        traceback.print_exc()
+        world.abort(ExitCode.FAILED)
+        return ExitCode.FAILED
+
+
+def _refuse(error: InputError, *, is_first: bool) -> int:
+    if is_first:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    return error.exit_code

@@ -1,0 +1,159 @@
+"""`python -m hpo COMMAND`: look at a space or a run, make a run's files again, ask its model."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo import architecture, cost, hyperparameters, sampling, spacefile
+from hpo.errors import ExitCode, InputError
+from hpo.progress import duration
+from hpo.report import yaml_value
+from hpo.rundir import RunDir, write_whole
+from hpo.space import Grid
+
+# Costs of at most this many kinds of trials are added up; of more, an even sample.
+_SAMPLE = 10_000
+_BUNDLED_SIDE, _BUNDLED_IMAGES, _CLASSES = 8, 1797, 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hpo", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    space = commands.add_parser("space", help="count and show a search space")
+    space.add_argument(
+        "space",
+        nargs="?",
+        default="rismpi.py",
+        metavar="FILE|NAME",
+        help="a YAML file, a script with SPACE = {…}, quick, ris or big; default rismpi.py",
+    )
+    space.add_argument("--set", action="append", default=[], metavar="KEY=V[,V…]")
+    space.add_argument(
+        "--data",
+        metavar="PATH",
+        help="the images to estimate the cost for; default scikit-learn's digits",
+    )
+    space.set_defaults(run=_space)
+
+    status = commands.add_parser("status", help="say how far a run is: exit 0 finished, 75 not")
+    status.add_argument("dir", metavar="DIR")
+    status.set_defaults(run=_status)
+
+    report = commands.add_parser("report", help="make a run's files again from its journal")
+    report.add_argument("dir", metavar="DIR")
+    report.set_defaults(run=_report)
+
+    predict = commands.add_parser("predict", help="answer new images with a run's best model")
+    predict.add_argument("dir", metavar="DIR")
+    predict.add_argument("csv", metavar="CSV", help="images as for --test")
+    predict.add_argument("--out", metavar="FILE", help="default: standard output")
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _space(arguments: argparse.Namespace) -> int:
+    written = spacefile.read(arguments.space)
+    for text in arguments.set:
+        written = written.replaced(*spacefile.parse_set(text), place="--set")
+    hyperparameters.check(written.values, written.places)
+    side, n_images = _BUNDLED_SIDE, _BUNDLED_IMAGES
+    if arguments.data is not None:
+        side, n_images = _size(arguments.data)
+    grid = sampling.grid(written)
+    sampling.check_fit(grid, side, n_images, _CLASSES)
+    seconds, n_flop = _cost(grid, side, n_images)
+    networks = grid.project(hyperparameters.NETWORK_NAMES).count
+    seconds += networks * cost.COMPILE_S
+    print(
+        f"{grid.count:,} combinations, {networks:,} network{'s' if networks > 1 else ''},"
+        f" about {duration(seconds)} of one core ({n_flop / 1e12:,.1f} TFLOP)"
+        f" for {n_images:,} images of {side}×{side}"
+    )
+    width = max(map(len, grid.values))
+    for name, choices in grid.values.items():
+        shown = [yaml_value(choice) for choice in choices[:20]]
+        more = f", … ({len(choices):,} values)" if len(choices) > 20 else ""
+        print(f"  {name:<{width}}  {', '.join(shown)}{more}")
+    return ExitCode.DONE
+
+
+def _size(path: str) -> tuple[int, int]:
+    from hpo import data, world  # what reads and checks images; half a second
+
+    found = data.load(world.World(), path)
+    return found.side, found.n_images
+
+
+def _cost(grid: Grid, side: int, n_images: int) -> tuple[float, float]:
+    """Estimate core-seconds and floating-point operations of a whole grid, without building it."""
+    kinds = grid.project(hyperparameters.COST_NAMES)
+    step = math.ceil(kinds.count / _SAMPLE)
+    sampled = range(0, kinds.count, step)
+    seconds = n_flop = 0.0
+    for index in sampled:
+        config = hyperparameters.complete(kinds[index], side)
+        work = architecture.multiply_adds(architecture.layers(config, side, _CLASSES))
+        seconds += cost.predicted_s(config, n_images, work)
+        n_train, n_validation = cost.split_sizes(n_images, float(str(config["validation_split"])))
+        n_flop += 2 * work * (3 * n_train + n_validation) * int(str(config["epochs"]))
+    scale = grid.count / len(sampled)
+    return seconds * scale, n_flop * scale
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from hpo import lock, publish, record, state
+
+    run = RunDir(arguments.dir)
+    standing = publish.standing(run, record.read(run))
+    print(f"{run}: {standing.sentence()}")
+    if standing.is_finished:
+        return ExitCode.DONE
+    for path in sorted(run.state.glob("lock*")):
+        holder = lock.holder_of(path)
+        if holder is not None and lock.is_alive(path):
+            print(f"  running since {holder.since} on host {holder.host}, process {holder.pid}")
+    for told in state.running(run):
+        print(
+            f"  rank {told['rank']} on host {told['host']} trains {told['trial']},"
+            f" epoch {int(str(told['epoch'])) + 1}, since {told['since']}"
+        )
+    return ExitCode.STOPPED
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from hpo import publish, record
+
+    run = RunDir(arguments.dir)
+    standing = publish.publish(run, record.read(run))
+    print(f"{run}: {standing.sentence()}")
+    return ExitCode.DONE
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from hpo import data, publish, record
+
+    run = RunDir(arguments.dir)
+    its = record.read(run)
+    if not run.best_model.exists():
+        raise InputError(f"{run}: expected a best_model.keras, found none yet")
+    text = publish.answers_csv(run, data.load_unlabelled(arguments.csv, its.data["side"]))
+    if arguments.out is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(Path(arguments.out), text)
+    return ExitCode.DONE

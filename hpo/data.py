@@ -1,0 +1,223 @@
+"""The data set: read in shares by all ranks, checked, standardised, and whole on every rank."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.datafile import Layout, Part, layout
+from hpo.errors import InputError
+from hpo.world import World
+
+SHARE_FROM_BYTES = 256 << 20  # above, one copy per node
+SHARED_MEMORY = "/dev/shm"
+ALIGNMENT = 64  # bytes; TensorFlow then uses the array as it lies, without a copy
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled square images.
+
+    `images` is uint8 of shape (n, side²), `labels` int32 of shape (n,). `mean` and `std` are
+    over all pixels of all images. `fingerprint` is a hash of images and labels, the same for
+    any file format.
+    """
+
+    path: str
+    images: np.ndarray
+    labels: np.ndarray
+    side: int
+    n_classes: int
+    mean: float
+    std: float
+    fingerprint: str
+
+    @property
+    def n_images(self) -> int:
+        return len(self.labels)
+
+    def describe(self) -> dict[str, object]:
+        """Give what search.yaml says of the data."""
+        return {
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "images": self.n_images,
+            "side": self.side,
+            "classes": self.n_classes,
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+def load(world: World, path: str) -> Dataset:
+    """Read and check a data set, each rank its share of the rows (collective).
+
+    Raises:
+        InputError: on every rank the same, for the first thing in the file that is wrong.
+    """
+    found = world.on_root(lambda: layout(path))
+    parts = _read_share(found, world)
+    rows = _agree_on_rows(world, found, parts)
+    n_images = sum(n for _, n in rows)
+    images, is_writer = _allocate(world, n_images, found.n_pixels)
+    labels = np.empty(n_images, np.int32)
+    _exchange(world, parts, rows, images, labels, is_writer=is_writer)
+    mean, std = _moments(world, parts)
+    fingerprint = world.broadcast(
+        _fingerprint(images, labels, found.side) if world.is_root else ""
+    )
+    # The largest label tells the number of classes, as in Kaggle's and MNIST's files.
+    n_classes = int(labels.max(initial=0)) + 1
+    if n_classes > n_images:
+        raise InputError(
+            f"{path}: expected at least as many images as classes ({n_classes}, as the largest"
+            f" label is {n_classes - 1}), found {n_images}"
+        )
+    if n_classes == 1:
+        raise InputError(f"{path}: expected at least two classes, found only label 0")
+    return Dataset(path, images, labels, found.side, n_classes, mean, std, fingerprint)
+
+
+def load_unlabelled(path: str, side: int) -> np.ndarray:
+    """Read images to be answered for: uint8 of shape (n, side²); labels are passed over.
+
+    Raises:
+        InputError: if the file is wrong, or its images have another size.
+    """
+    found = layout(path, labelled=False)
+    if found.side != side:
+        raise InputError(
+            f"{path}: expected {side}×{side} images like those of the training data,"
+            f" found {found.side}×{found.side}"
+        )
+    parts = list(found.parts(0, 1))
+    _check(found, [(part.number, part.n_lines, part.error, part.line) for part in parts])
+    images = np.concatenate([np.empty((0, side * side), np.uint8)] + [p.images for p in parts])
+    if not len(images):
+        raise InputError(f"{path}: expected images, found none after the header")
+    return images
+
+
+def _read_share(of: Layout, world: World) -> list[Part]:
+    try:
+        return list(of.parts(world.rank, world.size))
+    except (OSError, EOFError, InputError) as error:
+        # A value that travels, not an exception on one rank: the others wait for it.
+        where = f" on {world.host}" if world.size > 1 else ""
+        nothing = np.empty((0, of.n_pixels), np.uint8)
+        return [Part(0, 0, nothing, np.empty(0, np.int64), f"cannot be read{where}: {error}", 0)]
+
+
+def _agree_on_rows(world: World, of: Layout, parts: list[Part]) -> list[tuple[int, int]]:
+    """Learn who holds which part: (rank, images) in the file's order.
+
+    Raises:
+        InputError: for the first error in the file's order, on every rank the same.
+    """
+    mine = [(p.number, p.n_lines, p.error, p.line, world.rank, len(p.images)) for p in parts]
+    everyone = sorted(itertools.chain.from_iterable(world.all_gather(mine)))
+    _check(of, [told[:4] for told in everyone])
+    rows = [(told[4], told[5]) for told in everyone]
+    if not sum(n for _, n in rows):
+        after = " after the header" if of.n_head_lines else ""
+        raise InputError(f"{of.path}: expected images, found none{after}")
+    return rows
+
+
+def _check(of: Layout, told: list[tuple[int, int, str | None, int]]) -> None:
+    line_before = of.n_head_lines
+    for _, n_lines, error, line in told:
+        if error is not None:
+            place = f"{of.path}:{line_before + line}" if line else of.path
+            raise InputError(f"{place}: {error}")
+        line_before += n_lines
+
+
+def _exchange(
+    world: World,
+    parts: list[Part],
+    rows: list[tuple[int, int]],
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    is_writer: bool,
+) -> None:
+    """Give every part to every rank, in the file's order (collective)."""
+    mine = iter(parts)
+    start = 0
+    for owner, n in rows:
+        part = next(mine) if owner == world.rank else None
+        here = images[start : start + n]
+        if part is not None:
+            received = np.ascontiguousarray(part.images)
+            labels[start : start + n] = part.labels
+        else:
+            received = here if is_writer else np.empty_like(here)
+        world.broadcast_array(received, owner)
+        world.broadcast_array(labels[start : start + n], owner)
+        if is_writer and received is not here:
+            here[:] = received
+        start += n
+    world.meet()  # nobody may use a shared copy before its writer has filled it
+
+
+def _moments(world: World, parts: list[Part]) -> tuple[float, float]:
+    """Give mean and standard deviation of all pixels, from integer sums: exact, for any N."""
+    counts = np.zeros(256, np.int64)
+    for part in parts:
+        counts += np.bincount(part.images.reshape(-1), minlength=256)
+    histogram = [sum(shares) for shares in zip(*world.all_gather(counts.tolist()), strict=True)]
+    n = sum(histogram)
+    total = sum(value * count for value, count in enumerate(histogram))
+    squares = sum(value**2 * count for value, count in enumerate(histogram))
+    variance = (n * squares - total * total) / (n * n)  # an exact integer above the bar
+    return total / n, math.sqrt(variance) or 1.0
+
+
+def _fingerprint(images: np.ndarray, labels: np.ndarray, side: int) -> str:
+    told = hashlib.sha256(f"{len(labels)} {side} ".encode())
+    told.update(images.data)
+    told.update(labels.astype("<i4").data)
+    return told.hexdigest()[:16]
+
+
+def _allocate(world: World, n_images: int, n_pixels: int) -> tuple[np.ndarray, bool]:
+    """Make room for all images: a copy of one's own, or one per node that its ranks share.
+
+    Returns:
+        The array, and whether this rank fills it.
+    """
+    n_bytes = n_images * n_pixels
+    if n_bytes >= SHARE_FROM_BYTES and _can_share(world, n_bytes):
+        memory, is_writer = world.shared_bytes(n_bytes + ALIGNMENT)
+    else:
+        memory, is_writer = np.empty(n_bytes + ALIGNMENT, np.uint8), True
+    return _aligned(memory, n_bytes, n_pixels), is_writer
+
+
+def _aligned(memory: np.ndarray, n_bytes: int, n_pixels: int) -> np.ndarray:
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + n_bytes].reshape(-1, n_pixels)
+
+
+def _can_share(world: World, n_bytes: int) -> bool:
+    """Whether every node's shared memory has room (collective).
+
+    Looked at before it is touched: where there is too little (containers often have 64 MB),
+    MPICH dies of SIGBUS and Open MPI hangs.
+    """
+    return world.size > 1 and all(world.all_gather(free_shared_bytes() > n_bytes + (16 << 20)))
+
+
+def free_shared_bytes() -> int:
+    """Give the free bytes of the node's shared memory, 0 where there is none to be seen."""
+    try:
+        room = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return 0
+    return room.f_bavail * room.f_frsize

@@ -1,0 +1,206 @@
+"""The hyperparameters of the built-in objective: defaults, ranges, and when each is in use.
+
+A default, once released, is frozen: a trial's id leaves out what equals the default, so that a
+hyperparameter added later changes no id.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.errors import InputError
+from hpo.space import Condition
+from hpo.trial import Config, plain
+
+Check = Callable[[object], bool]
+
+SMALL_IMAGE = 20  # pixels; below this side `same` padding is the default, or nothing would be left
+
+
+def _is_integer(low: int, high: int) -> Check:
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
+
+
+def _is_number(above: float, below: float, *, or_equal: bool = False) -> Check:
+    def check(value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return above < value < below or (or_equal and value == above)
+
+    return check
+
+
+def _is_list_of(check: Check, longest: int) -> Check:
+    return lambda v: isinstance(v, list) and 0 < len(v) <= longest and all(map(check, v))
+
+
+def _is_one_of(*names: object) -> Check:
+    return lambda v: any(v is name or (isinstance(v, str) and v == name) for name in names)
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter: its default, what it may be (in code and in words)."""
+
+    default: object
+    check: Check
+    expected: str
+    shapes_network: bool = False  # a trial that differs in it needs another compiled network
+
+
+_UNITS = _is_integer(1, 65536)
+
+
+def _choice(default: object, *names: object, shapes_network: bool = False) -> Hyperparameter:
+    words = "one of " + ", ".join("null" if name is None else str(name) for name in names)
+    return Hyperparameter(default, _is_one_of(*names), words, shapes_network)
+
+
+TABLE: dict[str, Hyperparameter] = {
+    "model": _choice("cnn", "cnn", "dense", "linear", shapes_network=True),
+    "filters": Hyperparameter(
+        32,
+        lambda v: _UNITS(v) or _is_list_of(_UNITS, 10)(v),
+        "a whole number from 1 (doubled in each further block) or a list of one for each block",
+        shapes_network=True,
+    ),
+    "kernel_size": Hyperparameter(
+        3, _is_integer(1, 1024), "a whole number from 1", shapes_network=True
+    ),
+    "conv_layers": Hyperparameter(
+        2, _is_integer(1, 10), "a whole number from 1 to 10 (for each block)", shapes_network=True
+    ),
+    "blocks": Hyperparameter(
+        2, _is_integer(1, 10), "a whole number from 1 to 10", shapes_network=True
+    ),
+    "padding": _choice("valid", "valid", "same", shapes_network=True),
+    "pooling": _choice("max", "max", "average", shapes_network=True),
+    "activation": _choice(
+        "relu",
+        *("relu", "sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu", "softplus"),
+        shapes_network=True,
+    ),
+    "dense_units": Hyperparameter(
+        128,
+        lambda v: _UNITS(v) or _is_list_of(_UNITS, 20)(v),
+        "a whole number from 1 or a list of one for each dense layer",
+        shapes_network=True,
+    ),
+    "dense_layers": Hyperparameter(
+        1, _is_integer(0, 20), "a whole number from 0 to 20", shapes_network=True
+    ),
+    "batch_norm": _choice(False, True, False, shapes_network=True),
+    "dropout": Hyperparameter(0.2, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
+    "optimizer": _choice("adam", "adam", "sgd", "rmsprop", "adamw"),
+    "learning_rate": Hyperparameter(0.001, _is_number(0, 1e6), "a number above 0"),
+    "batch_size": Hyperparameter(64, _is_integer(1, 10**9), "a whole number from 1"),
+    "epochs": Hyperparameter(4, _is_integer(1, 10**6), "a whole number from 1"),
+    "early_stopping_patience": Hyperparameter(
+        None,
+        lambda v: v is None or _is_integer(1, 10**6)(v),
+        "null (never) or a whole number of epochs from 1",
+    ),
+    "augment": _choice("none", "none", "shift-rotate-zoom"),
+    "validation_split": Hyperparameter(0.1, _is_number(0, 1), "a number above 0 and below 1"),
+    "seed": Hyperparameter(0, _is_integer(0, 2**63 - 1), "a whole number from 0"),
+}
+
+NETWORK_NAMES = tuple(name for name, known in TABLE.items() if known.shapes_network)
+GEOMETRY_NAMES = (
+    *("model", "filters", "kernel_size", "conv_layers", "blocks", "padding", "pooling"),
+)
+COST_NAMES = (*NETWORK_NAMES, "batch_size", "epochs", "validation_split")
+
+
+def _in_cnn(values: Mapping[str, object]) -> bool:
+    return values["model"] == "cnn"
+
+
+def _has_hidden_layers(values: Mapping[str, object]) -> bool:
+    return values["model"] != "linear"
+
+
+# A hyperparameter that is not here is always in use.
+CONDITIONS: dict[str, Condition] = {
+    **{
+        name: Condition(("model",), _in_cnn)
+        for name in ("filters", "kernel_size", "conv_layers", "padding", "pooling")
+    },
+    "blocks": Condition(
+        ("model", "filters"), lambda v: _in_cnn(v) and not isinstance(v["filters"], list)
+    ),
+    "dense_layers": Condition(
+        ("model", "dense_units"),
+        lambda v: _has_hidden_layers(v) and not isinstance(v["dense_units"], list),
+    ),
+    "dense_units": Condition(
+        ("model", "dense_units", "dense_layers"),
+        lambda v: (
+            _has_hidden_layers(v)
+            and (isinstance(v["dense_units"], list) or v["dense_layers"] != 0)
+        ),
+    ),
+    **{
+        name: Condition(("model",), _has_hidden_layers)
+        for name in ("activation", "batch_norm", "dropout")
+    },
+}
+
+
+def defaults(image_side: int) -> Config:
+    """Give every hyperparameter's default for images of this many pixels a side."""
+    values = {name: known.default for name, known in TABLE.items()}
+    if image_side < SMALL_IMAGE:
+        values["padding"] = "same"
+    return values
+
+
+DEFAULTS = defaults(SMALL_IMAGE)
+
+
+def complete(config: Mapping[str, object], image_side: int) -> Config:
+    """Add the default of every hyperparameter that a configuration leaves out and uses."""
+    full = defaults(image_side) | dict(config)
+    return {
+        name: value
+        for name, value in full.items()
+        if name not in CONDITIONS or CONDITIONS[name].holds(full)
+    }
+
+
+def deviations(config: Mapping[str, object], image_side: int) -> Config:
+    """Give what a configuration changes against the defaults: the part that its id rests on."""
+    usual = defaults(image_side)
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in usual
+        or plain(value) != plain(usual[name])
+        # bool is an int to Python, but `true` is not 1 to anyone else
+        or isinstance(value, bool) != isinstance(usual[name], bool)
+    }
+
+
+def check(values: Mapping[str, Sequence[object]], places: Mapping[str, str]) -> None:
+    """Refuse unknown names and values out of their range.
+
+    Args:
+        values: each hyperparameter's list of values.
+        places: where each was written, for the message.
+
+    Raises:
+        InputError: naming the place, the hyperparameter, what was expected and what was found.
+    """
+    for name, choices in values.items():
+        known = TABLE.get(name)
+        if known is None:
+            near = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(TABLE)}"
+            raise InputError(f"{places[name]}: unknown hyperparameter {name!r}; {hint}")
+        for value in choices:
+            if not known.check(value):
+                raise InputError(
+                    f"{places[name]}: {name}: expected {known.expected}, found {value!r}"
+                )

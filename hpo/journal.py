@@ -1,0 +1,80 @@
+"""The journal: finished trials on disk, one JSON line each, one writer per file; and its replay.
+
+`journal/<start>-<rank>.jsonl` is made with its first record. A file's last line may be torn, as
+its writer may have been killed; any other line that cannot be read is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hpo.errors import InputError
+from hpo.trial import Result, Status
+
+
+class Writer:
+    """Appends the results of one rank in one start."""
+
+    def __init__(self, folder: Path, start: str, rank: int) -> None:
+        self.path = folder / f"{start}-{rank}.jsonl"
+        self._file: io.FileIO | None = None
+
+    def append(self, result: Result) -> None:
+        """Put a result on disk; it is there for good when this returns."""
+        if self._file is None:
+            self._file = self.path.open("ab", buffering=0)
+            _sync_folder(self.path.parent)
+        line = result.to_line().encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(f"{self.path}: a record was written in part; is the disk full?")
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def replay(folder: Path) -> dict[str, Result]:
+    """Read what all starts and ranks have finished, by trial id.
+
+    Where a trial has several records, one that is done wins over failures (it was tried again),
+    else the latest: file names begin with the time of their start.
+
+    Raises:
+        InputError: naming the file and line that cannot be read.
+    """
+    results: dict[str, Result] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        for result in _read(path):
+            known = results.get(result.id)
+            if known is None or known.status is not Status.DONE:
+                results[result.id] = result
+    return results
+
+
+def _read(path: Path) -> Iterable[Result]:
+    lines = path.read_bytes().split(b"\n")
+    last = len(lines) - (2 if not lines[-1] else 1)
+    for number, line in enumerate(lines[: last + 1]):
+        try:
+            yield Result.from_line(line)
+        except ValueError as error:
+            if number == last:
+                return
+            raise InputError(
+                f"{path}:{number + 1}: expected a trial's record, found {line[:40]!r}; the lines"
+                " after it are whole, so this was no interrupted write: restore the file, or"
+                " delete this line to have its trial trained again"
+            ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name durable, as its content is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,31 @@
+"""What the environment says about who started this process, without starting MPI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+# The most specific launcher first: under `mpirun` inside a Slurm job all three may be set, and
+# SLURM_PROCID is then that of mpirun's own proxy. SLURM_NTASKS is the job's, not the step's, and
+# misleads under `mpirun -np 1`.
+_RANK_AND_SIZE = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+
+
+def promised(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """Give this process's rank and the number of ranks that its launcher started, if one did."""
+    for rank_name, size_name in _RANK_AND_SIZE:
+        try:
+            return int(environ[rank_name]), int(environ[size_name])
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def is_first(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this process is the one that speaks to the user."""
+    found = promised(environ)
+    return found is None or found[0] == 0

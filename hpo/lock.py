@@ -1,0 +1,236 @@
+"""One search at a time in a run directory: a lock file with a heartbeat.
+
+`state/lock` for a whole search, `state/lock-I-of-N` for a shard. A holder that is alive renews
+its file every ten seconds. Whoever finds a lock of this very machine asks for the process; of
+another machine it watches the file, as clocks of two machines cannot be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from hpo.errors import InputError, LockLostError
+from hpo.rundir import write_whole
+
+_logger = logging.getLogger(__name__)
+
+RENEW_S = 10.0
+STALE_S = 60.0
+ORPHAN_S = 3.0  # a launcher's ranks may outlive it by a second or two
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, and how to find out whether they live."""
+
+    start: str
+    host: str
+    pid: int
+    born: str  # the process's start time: a process number alone may be in use again
+    namespace: str  # process numbers of another container mean nothing here
+    job: str  # the scheduler's job, or nothing
+    since: str
+    beat: int = 0
+
+    @classmethod
+    def here(cls, start: str) -> Holder:
+        """Describe this process."""
+        return cls(
+            start,
+            host=os.uname().nodename,
+            pid=os.getpid(),
+            born=_born(os.getpid()),
+            namespace=_namespace(),
+            job=_job(),
+            since=time.strftime("%Y-%m-%d %H:%M:%S"),
+        )
+
+    def is_here(self) -> bool:
+        """Whether the holder's process can be looked for on this machine."""
+        return bool(self.namespace) and (self.host, self.namespace) == (
+            os.uname().nodename,
+            _namespace(),
+        )
+
+    def is_running_here(self) -> bool:
+        return bool(self.born) and _born(self.pid) == self.born
+
+
+class Lock:
+    """A held lock, renewed by a thread until `release`."""
+
+    def __init__(self, path: Path, start: str) -> None:
+        self.path = path
+        self._holder = Holder.here(start)
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lock", daemon=True)
+
+    @classmethod
+    def acquire(cls, state: Path, start: str, shard: tuple[int, int] | None = None) -> Lock:
+        """Take the lock of a run directory, or of one shard of its search.
+
+        Raises:
+            InputError: if another search, or the same shard, is running there.
+        """
+        siblings = f"-of-{shard[1]}" if shard else None
+        lock = cls(state / f"lock-{shard[0]}{siblings}" if shard else state / "lock", start)
+        while not lock._create():
+            _remove_dead(lock.path)
+        for other in sorted(state.glob("lock*")):
+            # Shards of one search run side by side; anything else excludes the rest.
+            if other == lock.path or (siblings and other.name.endswith(siblings)):
+                continue
+            try:
+                _remove_dead(other)
+            except InputError:
+                lock.path.unlink(missing_ok=True)
+                raise
+        lock._thread.start()
+        return lock
+
+    def _create(self) -> bool:
+        try:
+            # Linked into place whole: a reader never sees an empty lock.
+            beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+            beside.write_text(json.dumps(asdict(self._holder)))
+            os.link(beside, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        return True
+
+    def _renew(self) -> None:
+        while not self._released.wait(RENEW_S) and is_held_by(self.path, self._holder.start):
+            self._holder = replace(self._holder, beat=self._holder.beat + 1)
+            try:
+                write_whole(self.path, json.dumps(asdict(self._holder)))
+            except OSError as error:  # a shared file system's hiccup; the next beat may succeed
+                _logger.warning("%s: not renewed: %s", self.path, error)
+
+    def release(self) -> None:
+        """Give the lock back, if it is still ours."""
+        self._released.set()
+        self._thread.join()
+        if is_held_by(self.path, self._holder.start):
+            self.path.unlink()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Read who holds a lock; None if nobody does."""
+    try:
+        return Holder(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected a lock of this program, found something else; if no search is"
+            " running in this directory, delete the file"
+        ) from error
+
+
+def is_held_by(path: Path, start: str) -> bool:
+    """Tell whether a start (all its ranks) still owns the lock."""
+    holder = holder_of(path)
+    return holder is not None and holder.start == start
+
+
+def check_held(path: Path, start: str) -> None:
+    """Stop a rank whose start has lost the lock.
+
+    Raises:
+        LockLostError: if another start holds it, or nobody.
+    """
+    if not is_held_by(path, start):
+        raise LockLostError(f"{path}: this search's lock is gone; another start has taken over")
+
+
+def is_alive(path: Path, *, patience_s: float = 0.0) -> bool:
+    """Tell whether a lock's holder lives.
+
+    Args:
+        patience_s: how long to watch the file of a holder on another machine for a renewal.
+    """
+    holder = holder_of(path)
+    if holder is None:
+        return False
+    if holder.is_here():
+        end = time.monotonic() + min(patience_s, ORPHAN_S)
+        while holder.is_running_here():
+            if time.monotonic() >= end:
+                return True
+            time.sleep(0.1)
+        return False
+    if holder.job and holder.job == _job():
+        return False  # this very job was started again: its earlier ranks are gone
+    if patience_s:
+        _logger.warning(
+            "%s: held by host %s; watching for up to %.0f s whether it lives",
+            *(path, holder.host, patience_s),
+        )
+    end = time.monotonic() + patience_s
+    while holder_of(path) == holder:
+        if time.monotonic() >= end:
+            return patience_s == 0.0
+        time.sleep(0.5)
+    return holder_of(path) is not None
+
+
+def _remove_dead(path: Path) -> None:
+    """Take a dead holder's lock out of the way.
+
+    Raises:
+        InputError: if its holder lives.
+    """
+    holder = holder_of(path)
+    if holder is None:
+        return
+    if not is_alive(path, patience_s=STALE_S):
+        aside = path.with_name(f".{path.name}.dead.{os.getpid()}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return  # somebody else was quicker
+        if holder_of(aside) != holder:  # and has taken it over: put theirs back
+            aside.rename(path)
+        aside.unlink(missing_ok=True)
+        return
+    job = f", job {holder.job}" if holder.job else ""
+    raise InputError(
+        f"{path.parent.parent}: a search is running here since {holder.since} (host {holder.host},"
+        f" process {holder.pid}{job}); wait for it, stop it, or give another --out"
+    )
+
+
+def _born(pid: int) -> str:
+    """Give a running process's start time, in clock ticks since boot; nothing if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _namespace() -> str:
+    """Name this boot and this container's process numbers; nothing where /proc is missing."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _job() -> str:
+    """Name the scheduler's job that this process is part of, array element included."""
+    env = os.environ
+    if "SLURM_JOB_ID" in env:
+        return f"slurm {env['SLURM_JOB_ID']}"
+    if "LSB_JOBID" in env:
+        return f"lsf {env['LSB_JOBID']}[{env.get('LSB_JOBINDEX', '0')}]"
+    return ""

@@ -1,0 +1,182 @@
+"""The options of a search, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from hpo import __version__
+from hpo.errors import InputError
+
+EPILOG = """\
+exit codes: 0 done, 1 failed, 2 bad input, 75 stopped early: run the same command again to go on
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose; see `parser` for what each means."""
+
+    data: str | None = None
+    test: str | None = None
+    space: str | None = None
+    set: tuple[str, ...] = ()
+    schedule: str = "dynamic"
+    shard: tuple[int, int] | None = None
+    epochs: int | None = None
+    seed: int = 33
+    threads: int = 1
+    retries: int = 1
+    out: str = "results"
+    fresh: bool = False
+    time_limit_min: float | None = None
+    retry_failed: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+def parse(argv: Sequence[str] | None, *, is_first: bool) -> Options:
+    """Read the command line.
+
+    Args:
+        is_first: whether this rank prints; the others leave without a word.
+
+    Raises:
+        InputError: saying what is wrong.
+        SystemExit: after --help or --version.
+    """
+    arguments = parser(is_first=is_first).parse_args(argv)
+    values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
+    options = Options(**values | {"set": tuple(arguments.set)})
+    if options.fresh and options.shard:
+        raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
+    if options.test is not None and not Path(options.test).is_file():
+        raise InputError(f"--test: expected a file of images, found nothing at {options.test}")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving, and speaks on one rank only."""
+
+    is_first = True
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # it does not return
+        raise InputError(f"{message} (--help lists the options)")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        if self.is_first:
+            super()._print_message(message, file)  # type: ignore[arg-type]  # a text file
+
+
+def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
+    """Describe the options of a search."""
+    parser = _Parser(
+        description="Search hyperparameters of Keras networks over MPI:"
+        " mpirun -np N python rismpi.py [options]",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.is_first = is_first
+    add = parser.add_argument
+    add(
+        "--data",
+        metavar="PATH",
+        help="images: CSV (label,pixel0,…; may be gzipped), .npz with x"
+        " and y, or idx; default ./train.csv, else scikit-learn's digits",
+    )
+    add("--test", metavar="PATH", help="CSV without labels; answers go to submission.csv")
+    add(
+        "--space",
+        metavar="PATH|NAME",
+        help="a search space: a YAML file, quick, ris or big; default the one in the script",
+    )
+    add(
+        "--set",
+        metavar="KEY=V[,V…]",
+        action="append",
+        default=[],
+        help="replace one hyperparameter's values",
+    )
+    add(
+        "--schedule",
+        choices=("dynamic", "scatter"),
+        default=Options.schedule,
+        help="ask for each trial, or deal equal shares at the start (default %(default)s)",
+    )
+    add("--shard", metavar="I/N", type=_shard, help="only every N-th trial, from the I-th")
+    add("--epochs", metavar="N", type=_at_least(1), help="the same as --set epochs=N")
+    add(
+        "--seed",
+        metavar="N",
+        type=_at_least(0),
+        default=Options.seed,
+        help="of the split, the first weights and all other chance (default %(default)s)",
+    )
+    add(
+        "--threads",
+        metavar="N",
+        type=_at_least(1),
+        default=Options.threads,
+        help="per rank (default %(default)s: one rank per core is the fastest)",
+    )
+    add(
+        "--retries",
+        metavar="N",
+        type=_at_least(0),
+        default=Options.retries,
+        help="of a trial that raises an error (default %(default)s)",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        default=Options.out,
+        help="where the run lives; an unfinished one is continued (default %(default)s)",
+    )
+    add("--fresh", action="store_true", help="rename what is in --out and start anew")
+    add(
+        "--time-limit",
+        metavar="MIN",
+        type=_minutes,
+        dest="time_limit_min",
+        help="stop in good order before this many minutes have passed",
+    )
+    add("--retry-failed", action="store_true", help="train failed trials again")
+    add("--quiet", action="store_true", help="print only the end")
+    add("--verbose", action="store_true", help="print every result")
+    add("--version", action="version", version=f"hpo {__version__}")
+    return parser
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+            if value < lowest:
+                raise ValueError
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from {lowest}, found {text!r}"
+            ) from None
+        return value
+
+    return read
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, found {text!r}") from None
+    return value
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text!r}")
+    return int(match[1]), int(match[2])

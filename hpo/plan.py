@@ -1,0 +1,217 @@
+"""What rank 0 does before and after the training: check, lock, plan, conclude."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hpo import (
+    architecture,
+    cost,
+    hyperparameters,
+    journal,
+    publish,
+    record,
+    sampling,
+    spacefile,
+    state,
+)
+from hpo.data import Dataset, load_unlabelled
+from hpo.errors import ExitCode, InputError
+from hpo.lock import Lock, is_alive
+from hpo.options import Options
+from hpo.order import Job, Queue
+from hpo.report import Standing
+from hpo.rundir import RunDir
+from hpo.spacefile import Written
+from hpo.stopping import Stop
+from hpo.trial import WORST, Merit, Result, Status, Trial, canonical, merit
+
+_logger = logging.getLogger(__name__)
+
+# What the built-in objective's results rest on besides data and seed. The number changes only
+# when the same configuration would give another result.
+OBJECTIVE = {
+    "backend": "tensorflow",
+    "precision": "float32",
+    "device": "cpu",
+    "objective": "keras-classifier",
+    "version": 1,
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What every rank is told before it trains."""
+
+    name: str
+    lock: Path
+    n_jobs: int
+    best: Merit
+    retrain: Trial | None  # the winner, if its weights are missing
+
+
+@dataclass
+class Plan:
+    """What rank 0 holds: the run's lock, its record, how far it was, and what is to be done."""
+
+    start: Start
+    run: RunDir
+    lock: Lock
+    record: record.Record
+    standing: Standing
+    jobs: Queue
+
+
+def read_space(options: Options, space: Mapping[str, object]) -> Written:
+    """Read and check the space that the options name, with what they replace in it."""
+    if options.space is not None:
+        written = spacefile.read(options.space)
+    else:
+        written = spacefile.written(dict(space), Path(sys.argv[0]).name)
+    for text in options.set:
+        written = written.replaced(*spacefile.parse_set(text), place="--set")
+    if options.epochs is not None:
+        written = written.replaced("epochs", [options.epochs], "--epochs")
+    hyperparameters.check(written.values, written.places)
+    return written
+
+
+def make(options: Options, written: Written, dataset: Dataset) -> Plan:
+    """Check all that is left to check, take the run directory, and plan.
+
+    Raises:
+        InputError: if something does not fit; the run directory is free then.
+    """
+    grid = sampling.grid(written)
+    sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
+    identity = {"data": dataset.fingerprint, "seed": options.seed, **OBJECTIVE}
+    trials = sampling.trials(grid, dataset.side, identity)
+    if options.test is not None:
+        load_unlabelled(options.test, dataset.side)  # wrong now rather than after hours
+    run = RunDir(options.out)
+    _make_writable(run, options)
+    record.check_same(run, identity, dataset.path)
+    name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    lock = Lock.acquire(run.state, name, options.shard)
+    try:
+        its = record.Record(
+            space=written.values,
+            identity=identity,
+            data=dataset.describe(),
+            options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
+            test=None if options.test is None else os.path.abspath(options.test),
+        )
+        its.write(run)
+        _log_to(run.log)
+        _fail_deadly(run, name, trials)
+        standing = Standing(trials, journal.replay(run.journal))
+        jobs = _jobs(run, options, standing, dataset)
+    except BaseException:
+        lock.release()
+        raise
+    _logger.info("start %s: %s; %d to train", name, standing.sentence(), len(jobs))
+    best = WORST if standing.best is None else merit(standing.best[1])
+    missing = publish.missing_weights(run, standing)
+    return Plan(Start(name, lock.path, len(jobs), best, missing), run, lock, its, standing, jobs)
+
+
+def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
+    """Write the report, say how it ended, and find the exit code."""
+    now = publish.publish(plan.run, plan.record)
+    _logger.info("end: %s", now.sentence())
+    if not plan.start.n_jobs:
+        say(options, f"{plan.run}: nothing to train, all of it has been trained before")
+    print(f"{plan.run}: {now.sentence()}", flush=True)
+    if any(trial.id not in now.results for trial in _share(options, now.trials)):
+        why = stop.reason or "nothing more fits into the time limit"
+        print(f"stopped ({why}); run the same command again to go on", flush=True)
+        return ExitCode.STOPPED
+    if now.is_finished:
+        publish.tidy(plan.run, now)
+    if now.best is None:
+        print(f"every trial failed; the reasons are in {plan.run.results}", file=sys.stderr)
+        return ExitCode.FAILED
+    say(options, f"the best configuration is in {plan.run.best_params}")
+    return ExitCode.DONE
+
+
+def say(options: Options, text: str) -> None:
+    """Print a line, unless silence was asked for."""
+    if not options.quiet:
+        print(text, flush=True)
+
+
+def _make_writable(run: RunDir, options: Options) -> None:
+    """Make the run directory, after setting aside an earlier one if that is wanted."""
+    try:
+        if options.fresh and run.root.exists():
+            for path in run.state.glob("lock*"):
+                if is_alive(path):
+                    raise InputError(f"{run}: expected no running search with --fresh, found one")
+            aside = Path(f"{run.root}-{time.strftime('%Y%m%dT%H%M%S')}")
+            run.root.rename(aside)
+            say(options, f"{run} is now {aside}")
+        run.make()
+        with tempfile.TemporaryFile(dir=run.state):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--out {run}: expected a directory that can be written, found: {error.strerror}"
+        ) from error
+
+
+def _fail_deadly(run: RunDir, start: str, trials: Sequence[Trial]) -> None:
+    """Give up trials that were in flight whenever their rank died: one must not stop a search."""
+    state.bury(run)
+    results = journal.replay(run.journal)
+    deaths = state.deaths(run)
+    writer = journal.Writer(run.journal, f"{start}-deaths", 0)
+    for trial in trials:
+        died = deaths[trial.id]
+        if died >= state.FAILED_FROM_DEATHS and trial.id not in results:
+            error = f"killed: in flight at {died} deaths of its rank"
+            failed = Result(trial.id, trial.config, Status.FAILED, attempt=died, error=error)
+            writer.append(failed)
+    writer.close()
+
+
+def _jobs(run: RunDir, options: Options, standing: Standing, dataset: Dataset) -> Queue:
+    """Find what is left to train."""
+    again = set()
+    if options.retry_failed:
+        again = {result.id for result in standing.finished if result.status is Status.FAILED}
+        state.forgive(run, again)
+    deaths = state.deaths(run)
+    return Queue(
+        _job(trial, dataset, deaths[trial.id])
+        for trial in _share(options, standing.trials)
+        if trial.id not in standing.results or trial.id in again
+    )
+
+
+def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
+    config = hyperparameters.complete(trial.config, dataset.side)
+    network = {name: config.get(name) for name in hyperparameters.NETWORK_NAMES}
+    stack = architecture.layers(config, dataset.side, dataset.n_classes)
+    predicted_s = cost.predicted_s(config, dataset.n_images, architecture.multiply_adds(stack))
+    return Job(trial, canonical(network), predicted_s, 1 + died, died >= state.LATE_FROM_DEATHS)
+
+
+def _share(options: Options, trials: Sequence[Trial]) -> Sequence[Trial]:
+    """Give the trials that this search is to train: all, or every N-th."""
+    return trials if options.shard is None else trials[options.shard[0] - 1 :: options.shard[1]]
+
+
+def _log_to(path: Path) -> None:
+    """Append what happens to the run's log."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("hpo").addHandler(handler)

@@ -1,0 +1,125 @@
+"""Everything that a run directory shows for its journal: written whole, at any time."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from hpo import architecture, data, hyperparameters, journal, quiet, record, report, sampling
+from hpo.arrays import load_arrays
+from hpo.errors import InputError
+from hpo.report import Standing
+from hpo.rundir import RunDir, write_whole
+from hpo.spacefile import Written
+from hpo.trial import Trial
+
+
+def standing(run: RunDir, its: record.Record) -> Standing:
+    """Compare a run directory's space with its journal.
+
+    Raises:
+        InputError: if the journal is broken.
+    """
+    grid = sampling.grid(Written(dict(its.space), {}, str(run.search)))
+    trials = sampling.trials(grid, its.data["side"], its.identity)
+    return Standing(trials, journal.replay(run.journal))
+
+
+def publish(run: RunDir, its: record.Record) -> Standing:
+    """Write best_params.txt, results.csv, best_model.keras and submission.csv.
+
+    The journal is looked at again afterwards: another shard may have ended meanwhile.
+    """
+    while True:
+        now = standing(run, its)
+        side = its.data["side"]
+        everyone = [(t.id, t.config) for t in now.trials]
+        everyone += [(r.id, r.config) for r in now.results.values()]
+        complete = {
+            name: hyperparameters.complete(config, side) for name, config in reversed(everyone)
+        }
+        write_whole(run.results, report.results_csv(now, complete))
+        write_whole(run.best_params, report.best_params(now))
+        if now.best is not None:
+            _publish_model(run, its, now.best[0])
+        if len(journal.replay(run.journal)) == len(now.results):
+            return now
+
+
+def missing_weights(run: RunDir, now: Standing) -> Trial | None:
+    """Give the winner if its weights are not on disk: it was no winner when it was trained."""
+    if now.best is None or run.weights(now.best[0].id).exists():
+        return None
+    return None if model_name(run.best_model) == _name(now.best[0]) else now.best[0]
+
+
+def tidy(run: RunDir, now: Standing) -> None:
+    """Remove the weights of all but the winner of a finished search."""
+    for path in run.models.glob("*.npz"):
+        if now.best is None or path != run.weights(now.best[0].id):
+            path.unlink(missing_ok=True)
+
+
+def model_name(path: Path) -> str | None:
+    """Read the name in a .keras file, which tells its trial, without loading Keras."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return str(json.loads(file.read("config.json"))["config"]["name"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def _name(trial: Trial) -> str:
+    return f"trial_{trial.id}"
+
+
+def _publish_model(run: RunDir, its: record.Record, trial: Trial) -> None:
+    is_new = model_name(run.best_model) != _name(trial)
+    if is_new:
+        if not run.weights(trial.id).exists():
+            raise InputError(
+                f"{run}: expected the winner's weights in {run.weights(trial.id)}, found none;"
+                " run the search again, it trains this one trial once more"
+            )
+        write_model(run, its, trial)
+    if its.test is not None and (is_new or not run.submission.exists()):
+        images = data.load_unlabelled(its.test, its.data["side"])
+        write_whole(run.submission, answers_csv(run, images))
+
+
+def write_model(run: RunDir, its: record.Record, trial: Trial) -> None:
+    """Write best_model.keras from the winner's weights."""
+    with quiet.loading():
+        from hpo import models  # Keras, seconds that a look at a finished run does not need
+
+    config = hyperparameters.complete(trial.config, its.data["side"])
+    weights = run.weights(trial.id)
+    try:
+        models.save(
+            run.best_model,
+            architecture.layers(config, its.data["side"], its.data["classes"]),
+            its.data["side"],
+            mean=its.data["mean"],
+            std=its.data["std"],
+            dropout=float(str(config.get("dropout", 0.0))),
+            weights=load_arrays(weights)[1]["best"],
+            name=_name(trial),
+        )
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{weights}: expected the weights of this trial's network, found something else"
+            f" ({str(error).splitlines()[0]}); delete the file and run the search again"
+        ) from error
+
+
+def answers_csv(run: RunDir, images: np.ndarray) -> str:
+    """Answer images with the best model, in Kaggle's format."""
+    with quiet.loading():
+        from hpo import models
+
+        labels = models.answers(run.best_model, images)
+    rows = [f"{number},{label}" for number, label in enumerate(labels, start=1)]
+    return "\n".join(["ImageId,Label", *rows, ""])

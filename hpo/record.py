@@ -1,0 +1,140 @@
+"""search.yaml: what a run directory's search is, and whether another one is the same."""
+
+from __future__ import annotations
+
+import io
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hpo import __version__
+from hpo.errors import InputError
+from hpo.rundir import RunDir, write_whole
+
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "mpi4py")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What search.yaml holds.
+
+    Attributes:
+        space: each hyperparameter's values.
+        identity: what all trial ids of the run rest on.
+        data: path, fingerprint, images, side, classes, mean, std.
+    """
+
+    space: Mapping[str, list[object]]
+    identity: Mapping[str, object]
+    data: Mapping[str, Any]
+    options: Mapping[str, object]
+    test: str | None = None
+
+    def write(self, run: RunDir) -> None:
+        text = io.StringIO()
+        text.write(
+            "# All that is needed to run this search again:\n"
+            "# python rismpi.py --space FILE [--data …] [--seed …], as below.\n"
+        )
+        yaml = YAML(typ="safe", pure=True)
+        yaml.default_flow_style = None
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # as written
+        yaml.width = 1000
+        yaml.allow_unicode = True
+        yaml.dump(
+            {
+                "space": dict(self.space),
+                "options": dict(self.options),
+                "identity": dict(self.identity),
+                "data": dict(self.data),
+                "test": self.test,
+                "versions": versions(),
+                "git": git_commit(),
+            },
+            text,
+        )
+        write_whole(run.search, text.getvalue())
+
+
+def read(run: RunDir) -> Record:
+    """Read a run directory's search.yaml.
+
+    Raises:
+        InputError: if there is none, or it is not one of this program.
+    """
+    try:
+        found = YAML(typ="safe", pure=True).load(run.search.read_text(encoding="utf-8"))
+        return Record(
+            **{name: found[name] for name in ("space", "identity", "data", "options", "test")}
+        )
+    except OSError as error:
+        raise InputError(f"{run}: expected a run directory, found no search.yaml in it") from error
+    except (YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{run.search}: expected what a search has written, found something"
+            f" else ({type(error).__name__}: {error})"
+        ) from error
+
+
+def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> None:
+    """Refuse a run directory that belongs to a different search; a new one is fine.
+
+    Raises:
+        InputError: naming what differs and the way out.
+    """
+    if not run.search.exists():
+        return
+    theirs = read(run)
+    for name, ours in identity.items():
+        if theirs.identity.get(name) == ours:
+            continue
+        is_data = name == "data"
+        then = theirs.data.get("path") if is_data else theirs.identity.get(name)
+        now = data if is_data else ours
+        differ = " (another content)" if is_data and then == now else ""
+        raise InputError(
+            f"{run}: expected a run of this search, found one with another {name}: {then}, not"
+            f" {now}{differ}; give another --out, or --fresh to set this one aside"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Name the versions that results may depend on, without loading anything."""
+    found = {"hpo": __version__, "python": platform.python_version(), "cpu": cpu()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu() -> str:
+    """Name the processor's model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def git_commit() -> str | None:
+    """Name the commit of this program, if it lies in a git checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,154 @@
+"""What a person reads at the end: best_params.txt, results.csv and a few words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.trial import Config, Result, Status, Trial, merit
+
+_COLUMNS_BEFORE = ("id", "status", "score", "val_loss")
+_COLUMNS_AFTER = (
+    *("best_epoch", "epochs", "seconds", "rank", "host", "threads", "attempt"),
+    *("in_space", "error"),
+)
+# Words that some YAML reader takes for something else than text.
+_YAML_WORDS = re.compile(r"(?i)^(true|false|yes|no|on|off|null|y|n)$")
+_YAML_PLAIN = re.compile(r"^[A-Za-z][A-Za-z0-9_. -]*(?<! )$")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a search is: its space in grid order, and all results of its run directory."""
+
+    trials: Sequence[Trial]
+    results: Mapping[str, Result]
+
+    @property
+    def finished(self) -> list[Result]:
+        """The results of the present space, in grid order."""
+        return [self.results[trial.id] for trial in self.trials if trial.id in self.results]
+
+    @property
+    def n_failed(self) -> int:
+        return sum(result.status is Status.FAILED for result in self.finished)
+
+    @property
+    def is_finished(self) -> bool:
+        return len(self.finished) == len(self.trials)
+
+    @property
+    def best(self) -> tuple[Trial, Result] | None:
+        """The winner among the trials of the present space."""
+        done = [t for t in self.trials if self._is_done(t)]
+        if not done:
+            return None
+        trial = min(done, key=lambda t: merit(self.results[t.id]))
+        return trial, self.results[trial.id]
+
+    def _is_done(self, trial: Trial) -> bool:
+        result = self.results.get(trial.id)
+        return result is not None and result.status is Status.DONE
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        best = self.best
+        parts = [
+            f"{'finished' if self.is_finished else 'unfinished'}:"
+            f" {len(self.finished):,} of {len(self.trials):,} trials",
+            f"{self.n_failed:,} failed",
+        ]
+        if best is not None:
+            parts.append(f"best {best[1].score:.4f} ({compact(best[0].config)})")
+        return ", ".join(parts)
+
+
+def best_params(standing: Standing) -> str:
+    """Write the answer as `key: value` lines that are also YAML."""
+    n, n_all = len(standing.finished), len(standing.trials)
+    lines = [
+        f"# {'Best' if n == n_all else 'Best so far'}: {n:,} of {n_all:,} combinations tried,"
+        f" {standing.n_failed:,} failed."
+    ]
+    best = standing.best
+    if best is None:
+        return lines[0] + "\n# No trial has a score yet.\n"
+    trial, result = best
+    if len({t.config.get("validation_split") for t in standing.trials}) > 1:
+        lines.append("# validation_split varies: the scores stand on different numbers of images.")
+    head: Config = {"score": result.score, "trial_id": trial.id, "count": n}
+    return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
+
+
+def settings_text(settings: Mapping[str, object]) -> str:
+    """Write `key: value` lines that every YAML reader reads alike."""
+    return "".join(f"{name}: {yaml_value(value)}\n" for name, value in settings.items())
+
+
+def yaml_value(value: object) -> str:
+    """Write one value as YAML; 1e-05 as 1.0e-05, which YAML 1.1 needs to see a number."""
+    if isinstance(value, float):
+        text = repr(value)
+        return text if "." in text else text.replace("e", ".0e")
+    if isinstance(value, str) and _YAML_PLAIN.match(value) and not _YAML_WORDS.match(value):
+        return value
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(yaml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def compact(config: Mapping[str, object]) -> str:
+    """Write a configuration in the width of a line."""
+    return ", ".join(f"{name} {yaml_value(value)}" for name, value in config.items())
+
+
+def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
+    """Write all results: the present space's in grid order, then the others by id.
+
+    Args:
+        complete: each trial's configuration with the defaults it leaves out.
+    """
+    inside = standing.finished
+    known = {trial.id for trial in standing.trials}
+    others = sorted(
+        (r for r in standing.results.values() if r.id not in known), key=lambda r: r.id
+    )
+    names = _names([t.config for t in standing.trials] + [r.config for r in others])
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    reserved = {*_COLUMNS_BEFORE, *_COLUMNS_AFTER}
+    columns = [f"config_{name}" if name in reserved else name for name in names]
+    table.writerow([*_COLUMNS_BEFORE, *columns, *_COLUMNS_AFTER])
+    for result in [*inside, *others]:
+        config = complete[result.id]
+        table.writerow(
+            [
+                *(_cell(getattr(result, name)) for name in _COLUMNS_BEFORE),
+                *(_cell(config[name]) if name in config else "" for name in names),
+                *(_cell(getattr(result, name)) for name in _COLUMNS_AFTER[:-2]),
+                _cell(result.id in known),
+                _last_line(result.error),
+            ]
+        )
+    return text.getvalue()
+
+
+def _names(configs: Iterable[Mapping[str, object]]) -> list[str]:
+    return list(dict.fromkeys(name for config in configs for name in config))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Status):
+        return value.value
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _last_line(error: str | None) -> str:
+    """Give an error's message; the whole traceback is in the journal and the trial's log."""
+    return error.strip().splitlines()[-1] if error and error.strip() else ""

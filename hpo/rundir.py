@@ -1,0 +1,70 @@
+"""The run directory: where each file of a run lies, and how a file appears whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(
+    path: Path, write: str | bytes | Callable[[Path], object], *, durable: bool = True
+) -> None:
+    """Write a file so that readers see the old one or the new one, never a part.
+
+    Args:
+        write: the content, or a function that writes it to the path it is given.
+        durable: whether it must be on disk before this returns.
+    """
+    # The process number keeps two writers apart; the suffix stays last, as Keras and NumPy
+    # choose the format by it.
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        if callable(write):
+            write(beside)
+        else:
+            beside.write_bytes(write.encode() if isinstance(write, str) else write)
+        if durable:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class RunDir:
+    """All paths of one run."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self.best_params = self.root / "best_params.txt"
+        self.best_model = self.root / "best_model.keras"
+        self.results = self.root / "results.csv"
+        self.search = self.root / "search.yaml"
+        self.submission = self.root / "submission.csv"
+        self.log = self.root / "search.log"
+        self.journal = self.root / "journal"
+        self.models = self.root / "models"
+        self.trials = self.root / "trials"
+        self.state = self.root / "state"
+        self.died = self.state / "died"
+
+    def weights(self, trial_id: str) -> Path:
+        return self.models / f"{trial_id}.npz"
+
+    def trial(self, trial_id: str) -> Path:
+        return self.trials / trial_id
+
+    def checkpoint(self, trial_id: str) -> Path:
+        return self.trial(trial_id) / "checkpoint.npz"
+
+    def rank_state(self, start: str, rank: int) -> Path:
+        return self.state / f"{start}-{rank}.json"
+
+    def make(self) -> None:
+        """Make the directories that every run has."""
+        for folder in (self.journal, self.models, self.trials, self.died):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def __str__(self) -> str:
+        return str(self.root)

@@ -1,0 +1,54 @@
+"""Which combinations a search consists of, as trials with their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpo import architecture, cost, hyperparameters
+from hpo.errors import InputError
+from hpo.space import Grid
+from hpo.spacefile import Written
+from hpo.trial import Trial, trial_id
+
+# Ids of this many are made and compared with the journal in about ten seconds.
+MOST_TRIALS = 1_000_000
+
+
+def grid(written: Written) -> Grid:
+    """Make the grid of a written space, for the built-in objective."""
+    return Grid(written.values, hyperparameters.CONDITIONS, hyperparameters.DEFAULTS)
+
+
+def trials(grid: Grid, image_side: int, identity: Mapping[str, object]) -> list[Trial]:
+    """Enumerate a grid: the same trials in the same order on every day.
+
+    Raises:
+        InputError: if the grid is too large to be searched as a whole.
+    """
+    if grid.count > MOST_TRIALS:
+        raise InputError(
+            f"expected a grid of at most {MOST_TRIALS:,} combinations, found {grid.count:,};"
+            " take values out, or search it in pieces (--set fixes a hyperparameter)"
+        )
+    return [
+        Trial(trial_id(hyperparameters.deviations(config, image_side), identity), index, config)
+        for index, config in enumerate(grid)
+    ]
+
+
+def check_fit(grid: Grid, image_side: int, n_images: int, n_classes: int) -> None:
+    """Refuse a grid with a combination that these images do not allow.
+
+    Raises:
+        InputError: naming the hyperparameter.
+    """
+    for config in grid.project(hyperparameters.GEOMETRY_NAMES):
+        architecture.layers(hyperparameters.complete(config, image_side), image_side, n_classes)
+    for config in grid.project(["validation_split"]):
+        share = hyperparameters.complete(config, image_side)["validation_split"]
+        n_train, n_validation = cost.split_sizes(n_images, float(str(share)))
+        if not (n_train and n_validation):
+            raise InputError(
+                f"validation_split: expected at least one image to train on and one to validate"
+                f" on, found {n_train} and {n_validation} ({share} of {n_images} images)"
+            )

@@ -1,0 +1,241 @@
+"""Which rank runs which trial when: both ends of the conversation on one screen.
+
+`dynamic`: every rank, rank 0 too, asks for a trial whenever it is free. A manager thread beside
+rank 0's own training answers; while it lives it is the only thread of rank 0 that calls MPI.
+
+    worker                             manager
+    FREE (my last result, or none) ──▶
+                                   ◀── WORK (a trial)       or
+                                   ◀── HOME (there is no more)
+    (training)                     ◀── HOME (stop now; at any time, once)
+    FREE (result, or none: saved)  ──▶
+
+`scatter`: rank 0 deals equal shares at the start and gathers the results at the end.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hpo.order import Job, Queue
+from hpo.stopping import Stop
+from hpo.trial import WORST, Merit, Result, merit
+from hpo.world import Backoff, World
+
+_logger = logging.getLogger(__name__)
+
+
+class Tag(enum.IntEnum):
+    FREE = 1  # to the manager: I am free; what became of my last trial
+    WORK = 2  # to a worker: train this
+    HOME = 3  # to a worker: leave, and save a trial that is under way
+
+
+@dataclass(frozen=True)
+class Free:
+    """A worker's report. Without a result it has just begun, or was told to stop."""
+
+    result: Result | None = None
+    stopped: str | None = None  # why, if this rank itself was told to stop
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job, and the best that the manager knows of: worse ones' weights need no saving."""
+
+    job: Job
+    best: Merit
+
+
+IsCalledHome = Callable[[], bool]
+# Trains a job and journals its result; None if it was saved unfinished. Asks now and then
+# whether it is called home.
+Evaluate = Callable[[Work, IsCalledHome], Result | None]
+OnResult = Callable[[Result], None]
+
+
+def run(
+    world: World,
+    jobs: Queue,
+    evaluate: Evaluate,
+    *,
+    stop: Stop,
+    best: Merit = WORST,
+    on_result: OnResult,
+    schedule: str = "dynamic",
+) -> None:
+    """Train all jobs, or as many as can be until a stop (collective).
+
+    Args:
+        jobs: used on rank 0.
+        on_result: called on rank 0 for every result: as it comes (dynamic; from the manager's
+            thread), or at the end (scatter, for the other ranks' results).
+    """
+    if schedule == "dynamic" and not all(world.all_gather(world.allows_threads)):
+        schedule = "scatter"
+        if world.is_root:
+            _logger.warning("MPI allows no second thread: trials are dealt at the start (scatter)")
+    if schedule == "scatter":
+        _scatter(world, jobs, evaluate, stop=stop, best=best, on_result=on_result)
+    elif world.is_root:
+        local = _LocalLink()
+        manager = threading.Thread(
+            target=_or_abort(world, _manage),
+            args=(world, local, jobs, stop, best, on_result),
+            name="manager",
+            daemon=True,  # an error in this rank's own training must not wait for it
+        )
+        manager.start()
+        _work(local, evaluate, stop)
+        manager.join()
+    else:
+        _work(_RemoteLink(world), evaluate, stop)
+    world.meet()
+
+
+def _work(link: _LocalLink | _RemoteLink, evaluate: Evaluate, stop: Stop) -> None:
+    """A worker: ask, train, ask again, until there is nothing more."""
+    report = Free()
+    while (work := link.ask(report)) is not None:
+        result = evaluate(work, link.is_called_home)
+        report = Free(result, stop.reason)
+        if link.is_called_home():
+            link.tell(report)
+            return
+
+
+def _manage(
+    world: World,
+    local: _LocalLink,
+    jobs: Queue,
+    stop: Stop,
+    best: Merit,
+    on_result: OnResult,
+) -> None:
+    """The manager: answer every rank until all have gone home."""
+    here = set(range(world.size))
+    called: set[int] = set()
+    pause = Backoff()
+
+    def send(rank: int, work: Work | None) -> None:
+        if rank == 0:
+            local.answers.put(work)
+        else:
+            world.send(work, to=rank, tag=Tag.HOME if work is None else Tag.WORK)
+
+    while here:
+        if stop.is_requested():
+            for rank in here - called:
+                send(rank, None)
+            called |= here
+        message = local.poll() or world.poll(tag=Tag.FREE)
+        if message is None:
+            pause()
+            continue
+        pause.reset()
+        rank, _, report = message
+        if report.result is not None:
+            jobs.note(report.result)
+            best = min(best, merit(report.result))
+            on_result(report.result)
+        if report.stopped:
+            stop.request(report.stopped)
+        if rank in called:  # its report and our call have crossed, or this is its farewell
+            here.remove(rank)
+            continue
+        job = None if stop.is_requested() else jobs.take(rank, stop.time_left_s())
+        send(rank, None if job is None else Work(job, best))
+        if job is None:
+            here.remove(rank)
+
+
+def _scatter(
+    world: World,
+    jobs: Queue,
+    evaluate: Evaluate,
+    *,
+    stop: Stop,
+    best: Merit,
+    on_result: OnResult,
+) -> None:
+    share = world.scatter(jobs.shares(world.size) if world.is_root else None)
+    results = []
+    for job in share:
+        if stop.is_requested():
+            break
+        result = evaluate(Work(job, best), stop.is_requested)
+        if result is not None:
+            results.append(result)
+            best = min(best, merit(result))
+            if world.is_root:
+                jobs.note(result)
+                on_result(result)
+    gathered = world.gather((results, stop.reason))
+    for theirs, stopped in (gathered or [])[1:]:
+        for result in theirs:
+            jobs.note(result)
+            on_result(result)
+        if stopped:
+            stop.request(stopped)
+
+
+class _LocalLink:
+    """Rank 0's worker and the manager beside it: two queues."""
+
+    def __init__(self) -> None:
+        self.reports: queue.SimpleQueue[Free] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+
+    def ask(self, report: Free) -> Work | None:
+        self.reports.put(report)
+        return self.answers.get()
+
+    def tell(self, report: Free) -> None:
+        self.reports.put(report)
+
+    def is_called_home(self) -> bool:
+        return not self.answers.empty()  # nothing else comes while it trains
+
+    def poll(self) -> tuple[int, int, Free] | None:
+        """Take the worker's report, on the manager's side."""
+        return None if self.reports.empty() else (0, Tag.FREE, self.reports.get())
+
+
+class _RemoteLink:
+    """Another rank's worker, over MPI."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._is_called_home = False
+
+    def ask(self, report: Free) -> Work | None:
+        self.tell(report)
+        work: Work | None = self._world.receive(source=0)[2]
+        return work
+
+    def tell(self, report: Free) -> None:
+        self._world.send(report, to=0, tag=Tag.FREE)
+
+    def is_called_home(self) -> bool:
+        self._is_called_home |= self._world.poll(source=0, tag=Tag.HOME) is not None
+        return self._is_called_home
+
+
+def _or_abort(world: World, function: Callable[..., None]) -> Callable[..., None]:
+    """Let an error of the manager's thread end all ranks: they would wait for it for ever."""
+
+    def guarded(*args: object) -> None:
+        try:
+            function(*args)
+        except BaseException:
+            traceback.print_exc()
+            world.abort(1)
+            raise
+
+    return guarded

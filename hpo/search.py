@@ -1,0 +1,170 @@
+"""The story of a search: check, plan, train, report; every rank goes through it together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import data, datafile, journal, plan, quiet, record, schedule, state
+from hpo.errors import ExitCode
+from hpo.options import Options
+from hpo.order import Queue
+from hpo.plan import Plan, Start
+from hpo.progress import Progress, duration
+from hpo.report import compact
+from hpo.rundir import RunDir
+from hpo.stopping import Stop
+from hpo.trial import Result, Status
+from hpo.world import World
+
+if TYPE_CHECKING:
+    from hpo.worker import Worker
+
+_logger = logging.getLogger(__name__)
+
+
+def run(world: World, options: Options, space: Mapping[str, object], began_s: float) -> ExitCode:
+    """Search, or go on with a search; the same code on every rank (collective).
+
+    Args:
+        space: the script's own, for when the options name none.
+        began_s: when this process began, on the clock of `time.monotonic`.
+
+    Raises:
+        InputError: on every rank alike.
+    """
+    stop = Stop(options.time_limit_min, started_s=began_s)
+    stop.listen()
+    path = options.data or ("train.csv" if Path("train.csv").exists() else datafile.BUNDLED)
+    written = world.on_root(lambda: plan.read_space(options, space))
+    dataset = data.load(world, path)
+    held: list[Plan] = []  # on rank 0 only
+
+    def make_plan() -> Start:
+        held.append(plan.make(options, written, dataset))
+        return held[0].start
+
+    start = world.on_root(make_plan)
+    try:
+        _warn_of_unequal_nodes(world)
+        if (start.n_jobs or start.retrain) and not _any_stopped(world, stop):
+            worker = _worker(world, options, start, dataset, stop)
+            if world.is_root:
+                _train_and_show(world, options, held[0], worker, stop)
+            else:
+                _train(world, options, start, worker, stop)
+        return world.on_root(lambda: plan.conclude(held[0], options, stop))
+    finally:
+        if held:
+            held[0].lock.release()
+        world.close()
+
+
+def _any_stopped(world: World, stop: Stop) -> bool:
+    return any(world.all_gather(stop.is_requested()))
+
+
+def _worker(
+    world: World, options: Options, start: Start, dataset: data.Dataset, stop: Stop
+) -> Worker:
+    """Load TensorFlow and prepare this rank to train."""
+    with quiet.loading():
+        from hpo import graph
+        from hpo.train import Trainer
+        from hpo.worker import Worker
+
+    graph.configure(options.threads)
+    run = RunDir(options.out)
+    return Worker(
+        run,
+        Trainer(dataset, options.seed),
+        journal.Writer(run.journal, start.name, world.rank),
+        state.RankState(run, start.name, world.rank, world.host),
+        stop=stop,
+        held=(start.lock, start.name),
+        signature=Result(
+            "", {}, Status.DONE, rank=world.rank, host=world.host, threads=options.threads
+        ),
+        retries=options.retries,
+    )
+
+
+def _train(world: World, options: Options, start: Start, worker: Worker, stop: Stop) -> None:
+    """Train on a rank other than 0, which alone knows the jobs (collective)."""
+    schedule.run(
+        world,
+        Queue([]),
+        worker.evaluate,
+        stop=stop,
+        best=start.best,
+        on_result=lambda _: None,
+        schedule=options.schedule,
+    )
+
+
+def _train_and_show(
+    world: World, options: Options, held: Plan, worker: Worker, stop: Stop
+) -> None:
+    """Train on rank 0, and show there what all ranks have done (collective)."""
+    if held.start.retrain is not None:
+        plan.say(options, "the winner's weights are missing; it is trained once more for them")
+        worker.train_for_weights(held.start.retrain)
+    with _progress(held, options, world) as progress:
+        schedule.run(
+            world,
+            held.jobs,
+            worker.evaluate,
+            stop=stop,
+            best=held.start.best,
+            on_result=lambda result: _show(progress, options, result),
+            schedule=options.schedule,
+        )
+
+
+def _progress(held: Plan, options: Options, world: World) -> Progress:
+    jobs, finished = held.jobs, held.standing.finished
+    ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
+    plan.say(
+        options,
+        f"{len(held.standing.trials):,} combinations, {len(jobs):,} to train on {ranks}"
+        f" ({world.library}), about {duration(jobs.left_s() / world.size)};"
+        f" run directory {held.run}",
+    )
+    progress = Progress(
+        held.start.n_jobs + len(finished),
+        world.size,
+        load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
+        quiet=options.quiet,
+    )
+    for result in finished:
+        progress.count(result)
+    return progress
+
+
+def _show(progress: Progress, options: Options, result: Result) -> None:
+    progress.count(result)
+    score = "failed" if result.score is None else f"{result.score:.4f}"
+    line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
+    _logger.info("%s %s", result.id, line)
+    if options.verbose:
+        progress.say(line)
+    if result.error is not None:
+        _logger.warning("%s failed: %s", result.id, result.error.strip().splitlines()[-1])
+
+
+def _warn_of_unequal_nodes(world: World) -> None:
+    """Warn where results may differ in their last bits from node to node (collective)."""
+    told = world.gather((world.host, record.versions()))
+    if told is None:
+        return
+    first, usual = told[0]
+    for host, theirs in dict(told).items():
+        unequal = [name for name in usual if theirs.get(name) != usual[name]]
+        if unequal:
+            _logger.warning(
+                "hosts %s and %s have unequal %s: the last bits of a result may depend on where"
+                " it is trained",
+                *(first, host, ", ".join(unequal)),
+            )

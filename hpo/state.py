@@ -1,0 +1,82 @@
+"""`state/`: what each rank is doing now, and the trials that were in flight when a rank died."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+from hpo.lock import holder_of
+from hpo.rundir import RunDir, write_whole
+
+LATE_FROM_DEATHS = 2  # such a trial goes to the end of the queue
+FAILED_FROM_DEATHS = 5  # such a trial may be what kills its ranks
+
+
+class RankState:
+    """One rank's small file, replaced whole at each change."""
+
+    def __init__(self, run: RunDir, start: str, rank: int, host: str) -> None:
+        self._path = run.rank_state(start, rank)
+        self._told = {"start": start, "rank": rank, "host": host}
+        self._told_s = 0.0
+
+    def trains(self, trial_id: str) -> None:
+        """Note a trial before it begins: if this rank dies now, the trial is known."""
+        self._write(trial=trial_id, epoch=0, since=time.strftime("%Y-%m-%d %H:%M:%S"))
+
+    def epoch(self, epoch: int) -> None:
+        """Note how far the trial has come, once a second at most."""
+        if time.monotonic() - self._told_s >= 1:
+            self._write(epoch=epoch)
+
+    def rests(self) -> None:
+        """Note that nothing is in flight."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, **news: object) -> None:
+        self._told |= news
+        self._told_s = time.monotonic()
+        write_whole(self._path, json.dumps(self._told), durable=False)
+
+
+def running(run: RunDir) -> list[dict[str, object]]:
+    """Read what all ranks say they are doing."""
+    told = []
+    for path in sorted(run.state.glob("*.json")):
+        try:
+            told.append(json.loads(path.read_text()))
+        except (OSError, ValueError):  # just being removed
+            continue
+    return told
+
+
+def bury(run: RunDir) -> None:
+    """Set aside the files of ranks whose start holds no lock any more: they have died.
+
+    A file is renamed, so that each death counts once, whenever this itself is killed.
+    """
+    held = {holder.start for path in run.state.glob("lock*") if (holder := holder_of(path))}
+    for path in run.state.glob("*.json"):
+        if path.name.rpartition("-")[0] not in held:
+            path.replace(run.died / path.name)
+
+
+def deaths(run: RunDir) -> Counter[str]:
+    """Count for each trial the deaths of ranks that it was in flight at."""
+    return Counter(trial for path in run.died.glob("*.json") if (trial := _trial_of(path)))
+
+
+def forgive(run: RunDir, trial_ids: set[str]) -> None:
+    """Forget the deaths of some trials: they are to be tried again."""
+    for path in list(run.died.glob("*.json")):
+        if _trial_of(path) in trial_ids:
+            path.unlink()
+
+
+def _trial_of(path: Path) -> str | None:
+    try:
+        return str(json.loads(path.read_text())["trial"])
+    except (ValueError, KeyError):  # written without fsync, and the machine itself went down
+        return None

@@ -1,0 +1,201 @@
+"""What a rank does with one trial: train it, try again, save it, put its result on disk."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+import traceback
+import zipfile
+from dataclasses import asdict, astuple, fields, replace
+from pathlib import Path
+
+from hpo import journal, lock
+from hpo.arrays import save_arrays
+from hpo.errors import DivergedError
+from hpo.report import settings_text
+from hpo.rundir import RunDir, write_whole
+from hpo.schedule import IsCalledHome, Work
+from hpo.state import RankState
+from hpo.stopping import Stop
+from hpo.train import Epoch, Trainer, Training
+from hpo.trial import Merit, Result, Status, Trial, merit
+
+_logger = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY_S = 300.0  # what a kill without warning may cost a long trial
+
+
+class Worker:
+    """Trains what it is given, one trial after the other."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        trainer: Trainer,
+        writer: journal.Writer,
+        state: RankState,
+        *,
+        stop: Stop,
+        held: tuple[Path, str],
+        signature: Result,
+        retries: int,
+    ) -> None:
+        """Prepare to train.
+
+        Args:
+            held: the lock's file and the start that must hold it.
+            signature: a result whose rank, host and threads all of this worker's results bear.
+        """
+        self._run = run
+        self._trainer = trainer
+        self._writer = writer
+        self._state = state
+        self._stop = stop
+        self._held = held
+        self._signature = signature
+        self._retries = retries
+        self._saved: list[Merit] = []  # trials of this rank whose weights are in models/
+
+    def evaluate(self, work: Work, is_called_home: IsCalledHome) -> Result | None:
+        """Train a trial and journal its result; None if it was stopped and saved instead.
+
+        Raises:
+            LockLostError: if another start has taken over the run directory.
+        """
+        trial, attempt = work.job.trial, work.job.attempt
+        lock.check_held(*self._held)
+        self._state.trains(trial.id)
+        folder = _Folder(self._run, trial)
+        folder.say(f"attempt {attempt} on host {self._signature.host}")
+        for again in range(self._retries + 1):
+            training = None
+            try:
+                training = self._begin(trial, folder)
+                if not self._train(training, folder, is_called_home):
+                    self._state.rests()
+                    return None
+                result = self._result(trial, training, attempt=attempt + again)
+                break
+            except Exception as error:  # a failed trial is a value; the search goes on
+                if isinstance(error, OSError):
+                    raise  # but not that of our own files
+                text = "".join(traceback.format_exception(error))[-4000:]
+                folder.say(text if not isinstance(error, DivergedError) else str(error))
+                folder.forget_checkpoint()
+                result = self._result(trial, training, attempt=attempt + again, error=error)
+                if isinstance(error, DivergedError):
+                    break
+        self._publish(result, training, work.best)
+        folder.say(f"{result.status.value}: score {result.score}")
+        folder.forget_checkpoint()
+        self._state.rests()
+        return result
+
+    def train_for_weights(self, trial: Trial) -> None:
+        """Train a finished trial once more, to have its weights; its result stays as it is."""
+        training = self._trainer.begin(trial)
+        while not training.is_finished():
+            training.advance()
+        save_arrays(self._run.weights(trial.id), best=training.best_weights)
+
+    def _begin(self, trial: Trial, folder: _Folder) -> Training:
+        checkpoint = self._run.checkpoint(trial.id)
+        if checkpoint.exists():
+            try:
+                training = self._trainer.begin(trial, checkpoint)
+            except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                folder.say(f"its checkpoint cannot be read and is left aside: {error}")
+            else:
+                folder.rewrite(training.progress.history)
+                folder.say(f"goes on after epoch {len(training.progress.history)}")
+                return training
+        folder.rewrite([])
+        return self._trainer.begin(trial)
+
+    def _train(self, training: Training, folder: _Folder, is_called_home: IsCalledHome) -> bool:
+        """Train to the end, or save the trial when the search is to stop and give False."""
+        saved_s = time.monotonic()
+        while not training.is_finished():
+            is_stopping = self._stop.is_requested() or is_called_home()
+            if is_stopping or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+                training.save(folder.checkpoint)
+                saved_s = time.monotonic()
+            if is_stopping:
+                folder.say(f"stopped and saved in epoch {len(training.progress.history) + 1}")
+                return False
+            epoch = training.advance()
+            if epoch is not None:
+                folder.add(epoch)
+                self._state.epoch(epoch.epoch)
+        return True
+
+    def _result(
+        self,
+        trial: Trial,
+        training: Training | None,
+        *,
+        attempt: int,
+        error: Exception | None = None,
+    ) -> Result:
+        history = training.progress.history if training else []
+        result = replace(
+            self._signature,
+            id=trial.id,
+            config=trial.config,
+            status=Status.DONE if error is None else Status.FAILED,
+            epochs=len(history),
+            seconds=round(training.progress.seconds, 3) if training else 0.0,
+            attempt=attempt,
+        )
+        if isinstance(error, DivergedError):
+            return replace(result, error=str(error))
+        if error is not None:
+            return replace(result, error="".join(traceback.format_exception(error))[-4000:])
+        assert training is not None
+        best = training.progress.best
+        return replace(
+            result, score=best.val_accuracy, val_loss=best.val_loss, best_epoch=best.epoch
+        )
+
+    def _publish(self, result: Result, training: Training | None, best: Merit) -> None:
+        """Put the result on disk; before it, its weights if it may be the winner."""
+        mine = merit(result)
+        is_best = result.status is Status.DONE and mine < min([best, *self._saved])
+        if is_best:
+            assert training is not None
+            save_arrays(self._run.weights(result.id), best=training.best_weights)
+        lock.check_held(*self._held)
+        self._writer.append(result)
+        if is_best:
+            for _, _, beaten in self._saved:
+                self._run.weights(beaten).unlink(missing_ok=True)
+            self._saved = [mine]
+
+
+class _Folder:
+    """The files of one trial."""
+
+    def __init__(self, run: RunDir, trial: Trial) -> None:
+        self._root = run.trial(trial.id)
+        self.checkpoint = run.checkpoint(trial.id)
+        self._root.mkdir(parents=True, exist_ok=True)
+        write_whole(self._root / "config.yaml", settings_text(trial.config), durable=False)
+
+    def say(self, text: str) -> None:
+        with (self._root / "trial.log").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
+
+    def rewrite(self, history: list[Epoch]) -> None:
+        """Begin epochs.csv anew, with the epochs that a checkpoint holds."""
+        with (self._root / "epochs.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(
+                [[field.name for field in fields(Epoch)], *map(astuple, history)]
+            )
+
+    def add(self, epoch: Epoch) -> None:
+        with (self._root / "epochs.csv").open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerow(asdict(epoch).values())
+
+    def forget_checkpoint(self) -> None:
+        self.checkpoint.unlink(missing_ok=True)

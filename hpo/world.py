@@ -1,0 +1,214 @@
+"""The ranks of this run and what they say to each other; the only module that imports mpi4py.
+
+Without mpi4py, or started without a launcher, the world has one rank and everything here works.
+MPI's blocking calls spin a whole core while they wait, so whatever may take long is polled here
+with a pause that grows (as mpi4py's own executors do).
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hpo import launcher
+from hpo.errors import InputError
+
+try:
+    from mpi4py import MPI
+except (ImportError, RuntimeError):  # RuntimeError: mpi4py is there, an MPI library is not
+    MPI = None  # type: ignore[assignment]  # the type checker has one
+
+T = TypeVar("T")
+
+
+class Backoff:
+    """Sleep a little, and longer each time, until something happens and `reset` is called."""
+
+    def __init__(self, first_s: float = 2e-5, longest_s: float = 2e-3) -> None:
+        self._first_s = self._next_s = first_s
+        self._longest_s = longest_s
+
+    def __call__(self) -> None:
+        time.sleep(self._next_s)
+        self._next_s = min(2 * self._next_s, self._longest_s)
+
+    def reset(self) -> None:
+        self._next_s = self._first_s
+
+
+class World:
+    """One communicator, with waits that sleep."""
+
+    def __init__(self) -> None:
+        self._comm: MPI.Intracomm | None = None if MPI is None else MPI.COMM_WORLD
+        self.rank = 0 if self._comm is None else self._comm.Get_rank()
+        self.size = 1 if self._comm is None else self._comm.Get_size()
+        self.host = socket.gethostname()
+        self.is_root = self.rank == 0
+        self._node: MPI.Intracomm | None = None
+        self._windows: list[MPI.Win] = []
+
+    def check_company(self) -> None:
+        """Refuse to run as one of several worlds of one.
+
+        Raises:
+            InputError: if the launcher started several ranks but MPI knows only this one.
+        """
+        found = launcher.promised()
+        if self.size > 1 or found is None or found[1] == 1:
+            return
+        raise InputError(
+            f"expected {found[1]} ranks, as the launcher started, but this one is alone in its MPI"
+            f" world: launcher and MPI library ({self.library}) do not belong together; use the"
+            f" mpirun beside {sys.executable}, or srun --mpi=pmi2 with the mpich wheel"
+        )
+
+    @property
+    def library(self) -> str:
+        """The MPI library's name and version, in one short line."""
+        if self._comm is None:
+            return "no MPI library"
+        return " ".join(MPI.Get_library_version().split(",")[0].split()[:3]).replace(":", "")
+
+    @property
+    def allows_threads(self) -> bool:
+        """Whether a thread other than the first may call MPI, one at a time."""
+        return self._comm is None or bool(MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
+
+    # --- collectives: called by every rank or by none ---
+
+    def meet(self) -> None:
+        """Wait, asleep, until every rank is here (collective)."""
+        if self._comm is None or self.size == 1:
+            return
+        request, pause = self._comm.Ibarrier(), Backoff()
+        while not request.Test():
+            pause()
+
+    def broadcast(self, value: T) -> T:
+        """Give every rank the root's value (collective)."""
+        if self._comm is None or self.size == 1:
+            return value
+        self.meet()
+        told: T = self._comm.bcast(value, root=0)
+        return told
+
+    def on_root(self, function: Callable[[], T]) -> T:
+        """Call a function on the root; every rank gets what it gives (collective).
+
+        Raises:
+            InputError: on every rank, if the function raises one.
+        """
+        given: T | None = None
+        refused: InputError | None = None
+        if self.is_root:
+            try:
+                given = function()
+            except InputError as error:
+                refused = error
+        given, refused = self.broadcast((given, refused))
+        if refused is not None:
+            raise refused
+        return given  # type: ignore[return-value]  # the root's own value is a T
+
+    def gather(self, value: T) -> list[T] | None:
+        """Give the root every rank's value, in rank order; the others None (collective)."""
+        if self._comm is None or self.size == 1:
+            return [value]
+        self.meet()
+        return self._comm.gather(value, root=0)
+
+    def all_gather(self, value: T) -> list[T]:
+        """Give every rank every rank's value, in rank order (collective)."""
+        if self._comm is None or self.size == 1:
+            return [value]
+        self.meet()
+        return self._comm.allgather(value)
+
+    def scatter(self, values: Sequence[T] | None) -> T:
+        """Give each rank its element of the root's sequence (collective)."""
+        if self._comm is None or self.size == 1:
+            assert values is not None
+            return values[0]
+        self.meet()
+        share: T = self._comm.scatter(values, root=0)
+        return share
+
+    def broadcast_array(self, array: np.ndarray, root: int) -> None:
+        """Fill a contiguous array on every rank with the root's (collective)."""
+        if self._comm is not None and self.size > 1:
+            self._comm.Bcast(array, root=root)
+
+    def shared_bytes(self, n_bytes: int) -> tuple[np.ndarray, bool]:
+        """Allocate bytes that the ranks of a node share (collective).
+
+        Returns:
+            The bytes (uint8, zeros at first), and whether this rank is the one that fills them.
+        """
+        if self._comm is None or self.size == 1:
+            return np.zeros(n_bytes, np.uint8), True
+        node = self._node_comm()
+        is_writer = node.Get_rank() == 0
+        window = MPI.Win.Allocate_shared(n_bytes if is_writer else 0, 1, comm=node)
+        self._windows.append(window)
+        memory, _ = window.Shared_query(0)
+        return np.asarray(memory, np.uint8)[:n_bytes], is_writer
+
+    def _node_comm(self) -> MPI.Intracomm:
+        if self._node is None:
+            assert self._comm is not None
+            node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+            assert isinstance(node, MPI.Intracomm)
+            self._node = node
+        return self._node
+
+    # --- messages ---
+
+    def send(self, value: object, *, to: int, tag: int) -> None:
+        """Send a small value."""
+        assert self._comm is not None
+        self._comm.send(value, dest=to, tag=tag)
+
+    def poll(self, *, source: int | None = None, tag: int | None = None) -> Any:
+        """Take a waiting message without blocking.
+
+        Returns:
+            (source, tag, value), or None if there is no message.
+        """
+        if self._comm is None or self.size == 1:
+            return None
+        status = MPI.Status()
+        message = self._comm.improbe(
+            MPI.ANY_SOURCE if source is None else source,
+            MPI.ANY_TAG if tag is None else tag,
+            status,
+        )
+        if message is None:
+            return None
+        return status.Get_source(), status.Get_tag(), message.recv()
+
+    def receive(self, *, source: int, tag: int | None = None) -> Any:
+        """Wait, asleep, for a message; give (source, tag, value)."""
+        pause = Backoff()
+        while (message := self.poll(source=source, tag=tag)) is None:
+            pause()
+        return message
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Give shared memory back (collective); arrays from `shared_bytes` are invalid then."""
+        while self._windows:
+            self._windows.pop().Free()
+
+    def abort(self, code: int) -> None:
+        """End every rank now. For what must not happen; orderly ends agree on a code instead."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if self._comm is not None and self.size > 1:
+            self._comm.Abort(code)
