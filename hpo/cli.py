@@ -45,15 +45,16 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
     from hpo import search
     from hpo.world import World
 
-    world = World()
+    world = None
     try:
-        world.check_company()
+        world = World()
         return search.run(world, chosen, space, _BEGAN_S)
     except InputError as error:
-        return _refuse(error, is_first=world.is_root and is_first)
+        return _refuse(error, is_first=is_first)
     except BaseException:
         traceback.print_exc()
-        world.abort(ExitCode.FAILED)
+        if world is not None:
+            world.abort(ExitCode.FAILED)
         return ExitCode.FAILED
 
 

@@ -25,6 +25,11 @@ def promised(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     return None
 
 
+def is_open_mpi(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether Open MPI's mpirun has started this process."""
+    return "OMPI_COMM_WORLD_RANK" in environ
+
+
 def is_first(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether this process is the one that speaks to the user."""
     found = promised(environ)

@@ -117,9 +117,10 @@ class Lock:
     def release(self) -> None:
         """Give the lock back, if it is still ours."""
         self._released.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if is_held_by(self.path, self._holder.start):
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
 
 
 def holder_of(path: Path) -> Holder | None:

@@ -134,8 +134,10 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         why = stop.reason or "nothing more fits into the time limit"
         print(f"stopped ({why}); run the same command again to go on", flush=True)
         return ExitCode.STOPPED
+    plan.lock.release()
     if now.is_finished:
         publish.tidy(plan.run, now)
+        state.clear(plan.run)
     if now.best is None:
         print(f"every trial failed; the reasons are in {plan.run.results}", file=sys.stderr)
         return ExitCode.FAILED

@@ -63,6 +63,15 @@ def bury(run: RunDir) -> None:
             path.replace(run.died / path.name)
 
 
+def clear(run: RunDir) -> None:
+    """Throw the directory away after a finished search; keep what a running shard has there."""
+    for path in run.died.glob("*.json"):
+        path.unlink(missing_ok=True)
+    for folder in (run.died, run.state):
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def deaths(run: RunDir) -> Counter[str]:
     """Count for each trial the deaths of ranks that it was in flight at."""
     return Counter(trial for path in run.died.glob("*.json") if (trial := _trial_of(path)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,12 @@ from hpo import launcher
 from hpo.errors import InputError
 
 try:
+    import mpi4py
+
+    # MPI is started by `World`, after a look at whether this library and the launcher belong
+    # together: MPICH's dies of Open MPI's launcher, with a page that helps nobody.
+    mpi4py.rc.initialize = False
+    mpi4py.rc.finalize = True
     from mpi4py import MPI
 except (ImportError, RuntimeError):  # RuntimeError: mpi4py is there, an MPI library is not
     MPI = None  # type: ignore[assignment]  # the type checker has one
@@ -41,26 +48,40 @@ class Backoff:
         self._next_s = self._first_s
 
 
+def _thread_level() -> int:
+    """Give the level to ask for; MPI4PY_RC_THREAD_LEVEL lowers it, as it does in mpi4py."""
+    return int(getattr(MPI, f"THREAD_{str(mpi4py.rc.thread_level).upper()}"))
+
+
 class World:
     """One communicator, with waits that sleep."""
 
     def __init__(self) -> None:
+        """Start MPI.
+
+        Raises:
+            InputError: if this rank is one of several that the launcher started, and alone.
+        """
         self._comm: MPI.Intracomm | None = None if MPI is None else MPI.COMM_WORLD
+        if self._comm is not None and not MPI.Is_initialized():
+            if "MPICH" in self.library and launcher.is_open_mpi():
+                self._refuse_to_be_alone()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # mpi4py's guess at what is checked below
+                MPI.Init_thread(_thread_level())
         self.rank = 0 if self._comm is None else self._comm.Get_rank()
         self.size = 1 if self._comm is None else self._comm.Get_size()
         self.host = socket.gethostname()
         self.is_root = self.rank == 0
         self._node: MPI.Intracomm | None = None
         self._windows: list[MPI.Win] = []
+        if self.size == 1:
+            self._refuse_to_be_alone()
 
-    def check_company(self) -> None:
-        """Refuse to run as one of several worlds of one.
-
-        Raises:
-            InputError: if the launcher started several ranks but MPI knows only this one.
-        """
+    def _refuse_to_be_alone(self) -> None:
+        """Raise if the launcher started several ranks: each would run the whole search."""
         found = launcher.promised()
-        if self.size > 1 or found is None or found[1] == 1:
+        if found is None or found[1] == 1:
             return
         raise InputError(
             f"expected {found[1]} ranks, as the launcher started, but this one is alone in its MPI"
