@@ -8,9 +8,13 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hpo import launcher, options
 from hpo.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from hpo.world import World
 
 _BEGAN_S = time.monotonic()
 
@@ -51,11 +55,19 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
         return search.run(world, chosen, space, _BEGAN_S)
     except InputError as error:
         return _refuse(error, is_first=is_first)
+    except KeyboardInterrupt:
+        print("interrupted again: leaving at once; nothing that was finished is lost", flush=True)
+        return _abort(world, ExitCode.STOPPED)
     except BaseException:
         traceback.print_exc()
-        if world is not None:
-            world.abort(ExitCode.FAILED)
-        return ExitCode.FAILED
+        return _abort(world, ExitCode.FAILED)
+
+
+def _abort(world: World | None, code: ExitCode) -> int:
+    """End all ranks: they would wait for this one for ever."""
+    if world is not None:
+        world.abort(code)
+    return code
 
 
 def _refuse(error: InputError, *, is_first: bool) -> int:

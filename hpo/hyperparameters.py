@@ -7,6 +7,7 @@ hyperparameter added later changes no id.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,7 @@ TABLE: dict[str, Hyperparameter] = {
     "batch_norm": _choice(False, True, False, shapes_network=True),
     "dropout": Hyperparameter(0.2, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
     "optimizer": _choice("adam", "adam", "sgd", "rmsprop", "adamw"),
-    "learning_rate": Hyperparameter(0.001, _is_number(0, 1e6), "a number above 0"),
+    "learning_rate": Hyperparameter(0.001, _is_number(0, math.inf), "a number above 0"),
     "batch_size": Hyperparameter(64, _is_integer(1, 10**9), "a whole number from 1"),
     "epochs": Hyperparameter(4, _is_integer(1, 10**6), "a whole number from 1"),
     "early_stopping_patience": Hyperparameter(
@@ -132,15 +133,14 @@ CONDITIONS: dict[str, Condition] = {
         ("model", "filters"), lambda v: _in_cnn(v) and not isinstance(v["filters"], list)
     ),
     "dense_layers": Condition(
-        ("model", "dense_units"),
-        lambda v: _has_hidden_layers(v) and not isinstance(v["dense_units"], list),
-    ),
-    "dense_units": Condition(
         ("model", "dense_units", "dense_layers"),
         lambda v: (
             _has_hidden_layers(v)
-            and (isinstance(v["dense_units"], list) or v["dense_layers"] != 0)
+            and (v["dense_layers"] == 0 or not isinstance(v["dense_units"], list))
         ),
+    ),
+    "dense_units": Condition(
+        ("model", "dense_layers"), lambda v: _has_hidden_layers(v) and v["dense_layers"] != 0
     ),
     **{
         name: Condition(("model",), _has_hidden_layers)

@@ -81,13 +81,13 @@ class Lock:
         siblings = f"-of-{shard[1]}" if shard else None
         lock = cls(state / f"lock-{shard[0]}{siblings}" if shard else state / "lock", start)
         while not lock._create():
-            _remove_dead(lock.path)
+            remove_dead(lock.path)
         for other in sorted(state.glob("lock*")):
             # Shards of one search run side by side; anything else excludes the rest.
             if other == lock.path or (siblings and other.name.endswith(siblings)):
                 continue
             try:
-                _remove_dead(other)
+                remove_dead(other)
             except InputError:
                 lock.path.unlink(missing_ok=True)
                 raise
@@ -183,7 +183,7 @@ def is_alive(path: Path, *, patience_s: float = 0.0) -> bool:
     return holder_of(path) is not None
 
 
-def _remove_dead(path: Path) -> None:
+def remove_dead(path: Path) -> None:
     """Take a dead holder's lock out of the way.
 
     Raises:

@@ -12,6 +12,10 @@ from hpo.architecture import Layer
 from hpo.rundir import write_whole
 
 
+# Weights are always set after a model is built; drawing them there would cost time and memory.
+_UNDRAWN = {"kernel_initializer": "zeros"}
+
+
 class SettableDropout(keras.layers.Layer):
     """Dropout whose rate and random state are variables: one graph serves all rates."""
 
@@ -118,13 +122,17 @@ def _model(
     for layer in stack[:-1]:
         for step in _LAYERS[layer.kind](layer, dropout):
             outputs = step(outputs)
-    outputs = keras.layers.Dense(stack[-1].units, activation=last_activation)(outputs)
+    last = keras.layers.Dense(stack[-1].units, activation=last_activation, **_UNDRAWN)
+    outputs = last(outputs)
     return keras.Model(inputs, outputs, name=name)
 
 
 def _conv(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:
-    convolution = keras.layers.Conv2D(layer.units, layer.kernel_size, padding=layer.padding)
-    return [convolution, *_activated(layer)]
+    size = layer.kernel_size
+    return [
+        keras.layers.Conv2D(layer.units, size, padding=layer.padding, **_UNDRAWN),
+        *_activated(layer),
+    ]
 
 
 def _pool(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:
@@ -133,7 +141,7 @@ def _pool(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layer
 
 
 def _dense(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:
-    return [keras.layers.Dense(layer.units), *_activated(layer)]
+    return [keras.layers.Dense(layer.units, **_UNDRAWN), *_activated(layer)]
 
 
 def _activated(layer: Layer) -> list[keras.layers.Layer]:

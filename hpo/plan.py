@@ -25,7 +25,7 @@ from hpo import (
 )
 from hpo.data import Dataset, load_unlabelled
 from hpo.errors import ExitCode, InputError
-from hpo.lock import Lock, is_alive
+from hpo.lock import Lock, remove_dead
 from hpo.options import Options
 from hpo.order import Job, Queue
 from hpo.report import Standing
@@ -156,8 +156,7 @@ def _make_writable(run: RunDir, options: Options) -> None:
     try:
         if options.fresh and run.root.exists():
             for path in run.state.glob("lock*"):
-                if is_alive(path):
-                    raise InputError(f"{run}: expected no running search with --fresh, found one")
+                remove_dead(path)
             aside = Path(f"{run.root}-{time.strftime('%Y%m%dT%H%M%S')}")
             run.root.rename(aside)
             say(options, f"{run} is now {aside}")

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +20,7 @@ from hpo.trial import WORST, Merit, Result, Status, merit
 
 PLAIN_EVERY_S = 30.0
 LIVE_EVERY_S = 0.5
+UNKNOWN_WIDTH = 80
 _LAUNCHERS = ("mpirun", "mpiexec", "mpiexec.hydra", "orterun", "prterun", "prun")
 
 
@@ -31,17 +32,20 @@ class Progress:
         n_total: int,
         n_ranks: int,
         *,
+        varied: Collection[str],
         load: Callable[[], tuple[float, int]],
         quiet: bool = False,
     ) -> None:
         """Prepare to show.
 
         Args:
+            varied: the hyperparameters that have more than one value, shown of the best.
             load: gives the core-seconds that are left and the number of busy ranks.
         """
         self._n_total, self._n_ranks = n_total, n_ranks
         self._n_done = self._n_failed = 0
         self._best: tuple[Merit, str] = (WORST, "")
+        self._varied = varied
         self._load = load
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
@@ -53,17 +57,18 @@ class Progress:
         self._n_done += 1
         self._n_failed += result.status is Status.FAILED
         if merit(result) < self._best[0]:
-            self._best = (merit(result), f"{result.score:.4f} ({compact(result.config)})")
+            varied = {k: v for k, v in result.config.items() if k in self._varied}
+            self._best = (merit(result), f"{result.score:.4f} ({compact(varied)})")
 
     def line(self) -> str:
         """Say it in one line."""
         left_s, n_busy = self._load()
         parts = [f"{self._n_done:,}/{self._n_total:,}", f"{self._n_failed:,} failed"]
-        if self._best[1]:
-            parts.append(f"best {self._best[1]}")
         if self._n_done < self._n_total:
             parts.append(f"{duration(left_s / self._n_ranks)} left")
             parts.append(f"{n_busy}/{self._n_ranks} ranks busy")
+        if self._best[1]:
+            parts.append(f"best {self._best[1]}")
         return " · ".join(parts)
 
     def say(self, text: str) -> None:
@@ -126,13 +131,15 @@ def terminal_width() -> int | None:
     """
     try:
         if launcher.promised() is None:
-            return os.get_terminal_size(1).columns if sys.stdout.isatty() else None
+            if not sys.stdout.isatty():
+                return None
+            return os.get_terminal_size(sys.stdout.fileno()).columns or UNKNOWN_WIDTH
         output = _launcher_output()
         if output is None:
             return None
         terminal = os.open(output, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            return os.get_terminal_size(terminal).columns
+            return os.get_terminal_size(terminal).columns or UNKNOWN_WIDTH
         finally:
             os.close(terminal)
     except OSError:

@@ -135,6 +135,7 @@ def _progress(held: Plan, options: Options, world: World) -> Progress:
     progress = Progress(
         held.start.n_jobs + len(finished),
         world.size,
+        varied=[name for name, values in held.record.space.items() if len(values) > 1],
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
         quiet=options.quiet,
     )

@@ -10,6 +10,8 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # Time kept for what comes after the last step: saving, the report, leaving MPI.
 MARGIN_S = 15.0
+# One Ctrl-C reaches a rank twice: from the terminal, and from mpirun, which forwards it.
+SECOND_INTERRUPT_S = 1.0
 
 
 class Stop:
@@ -18,7 +20,7 @@ class Stop:
     def __init__(self, time_limit_min: float | None = None, *, started_s: float = 0.0) -> None:
         """Count the time limit from `started_s`, a time of `time.monotonic`."""
         self.reason: str | None = None
-        self._deadline_s = math.inf
+        self._deadline_s = self._interrupted_s = math.inf
         if time_limit_min is not None:
             limit_s = 60 * time_limit_min
             self._deadline_s = started_s + limit_s - min(MARGIN_S, limit_s / 4)
@@ -42,6 +44,9 @@ class Stop:
             signal.signal(number, self._heard)
 
     def _heard(self, number: int, _: FrameType | None) -> None:
-        if self.reason is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt  # the second Ctrl-C: somebody does not want to wait
+        now_s = time.monotonic()
+        if number == signal.SIGINT and now_s > self._interrupted_s + SECOND_INTERRUPT_S:
+            raise KeyboardInterrupt  # somebody does not want to wait
+        if number == signal.SIGINT:
+            self._interrupted_s = min(self._interrupted_s, now_s)
         self.request(signal.Signals(number).name)

@@ -1,0 +1,330 @@
+"""The whole program under mpirun: the same answer for every N, resume, growth, refusals."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import runs
+
+SHARED = runs.ROOT.parent / "shared" / "data" / "kaggle-digits"
+
+
+@pytest.fixture
+def finished(undisturbed: Path, tmp_path: Path) -> Path:
+    """Give a copy of a finished run."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "results"))
+
+
+@pytest.mark.parametrize(
+    ("n_ranks", "schedule"),
+    [(1, "dynamic"), (3, "dynamic"), (8, "dynamic"), (1, "scatter"), (2, "scatter"), (3, "scatter")],
+)
+def test_results_are_equal_for_every_number_of_ranks(
+    undisturbed: Path, tmp_path: Path, n_ranks: int, schedule: str
+) -> None:
+    out = tmp_path / "results"
+    done = runs.search(n_ranks, out, "--schedule", schedule)
+    assert done.returncode == 0, done.stderr
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+    assert runs.n_records(out) == 16
+    assert (out / "best_params.txt").read_text() == (undisturbed / "best_params.txt").read_text()
+
+
+def test_results_are_equal_without_a_launcher(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    words = [sys.executable, runs.ROOT / "rismpi.py", "--out", out]
+    space = ["--space", runs.space_file(tmp_path)]
+    subprocess.run([*words, *space], env=runs.environment(), check=True, timeout=runs.TIMEOUT_S)
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+
+
+@pytest.mark.skipif(runs.OPEN_MPI is None, reason="no Open MPI (apt-get install openmpi-bin)")
+def test_results_are_equal_with_open_mpi(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    assert runs.OPEN_MPI is not None
+    words = (runs.ROOT / "rismpi.py", "--out", out, "--space", runs.space_file(tmp_path))
+    done = subprocess.run(
+        runs.command(3, *words, mpirun=runs.OPEN_MPI),
+        env=runs.environment(MPI4PY_LIBMPI=_open_mpi_library()),
+        capture_output=True,
+        text=True,
+        timeout=runs.TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Open MPI" in done.stdout
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+
+
+def _open_mpi_library() -> str:
+    found = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    return next(line.split("=> ")[1] for line in found.splitlines() if "libmpi.so" in line)
+
+
+def test_an_mpi_without_threads_deals_shares(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    done = runs.search(2, out, MPI4PY_RC_THREAD_LEVEL="funneled")
+    assert done.returncode == 0
+    assert "scatter" in done.stderr
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+
+
+def test_a_finished_run_started_again_trains_nothing(finished: Path, tmp_path: Path) -> None:
+    before = runs.journal(finished)
+    done = runs.search(3, finished, PYTHONPATH=_tripwire(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "nothing to train" in done.stdout
+    assert runs.journal(finished) == before
+
+
+def test_a_grown_grid_trains_only_what_is_new(finished: Path) -> None:
+    before = runs.n_records(finished)
+    done = runs.search(3, finished, "--set", "dropout=0.3,0.5")
+    assert done.returncode == 0, done.stderr
+    assert runs.n_records(finished) == before + 16
+    assert len(runs.rows(finished)) == 32
+
+
+def test_a_changed_space_keeps_the_old_rows_but_not_the_old_winner(finished: Path) -> None:
+    done = runs.search(1, finished, "--set", "filters=4")
+    assert done.returncode == 0, done.stderr
+    rows = runs.rows(finished)
+    assert [row["in_space"] for row in rows] == ["true"] * 8 + ["false"] * 8
+    best = max(float(row["score"]) for row in rows if row["in_space"] == "true")
+    assert f"score: {best}" in (finished / "best_params.txt").read_text()
+    assert _model_scores(finished) == pytest.approx(best)
+
+
+def test_shards_side_by_side_are_the_whole(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    space = ("--space", runs.space_file(tmp_path))
+    words = (runs.ROOT / "rismpi.py", "--out", out, *space)
+    shards = [
+        subprocess.Popen(
+            runs.command(1, *words, "--shard", f"{number}/3"),
+            env=runs.environment(),
+            stdout=subprocess.DEVNULL,
+        )
+        for number in (1, 2, 3)
+    ]
+    assert [shard.wait(timeout=runs.TIMEOUT_S) for shard in shards] == [0, 0, 0]
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+    assert runs.n_records(out) == 16
+    assert runs.status(out) == 0
+
+
+def test_the_best_model_needs_no_retraining_and_no_package(finished: Path) -> None:
+    best = max(float(row["score"]) for row in runs.rows(finished))
+    assert _model_scores(finished) == pytest.approx(best)
+
+
+def test_report_makes_the_files_again(finished: Path) -> None:
+    names = ("best_params.txt", "results.csv")
+    before = [(finished / name).read_text() for name in names]
+    for name in (*names, "best_model.keras"):
+        (finished / name).unlink()
+    _hpo("report", finished)
+    assert [(finished / name).read_text() for name in names] == before
+    assert (finished / "best_model.keras").exists()
+
+
+def test_a_winner_whose_weights_are_lost_is_trained_once_more(finished: Path) -> None:
+    (finished / "best_model.keras").unlink()
+    shutil.rmtree(finished / "models")
+    before = runs.journal(finished)
+    done = runs.search(2, finished)
+    assert done.returncode == 0, done.stderr
+    assert runs.journal(finished) == before
+    best = max(float(row["score"]) for row in runs.rows(finished))
+    assert _model_scores(finished) == pytest.approx(best)
+
+
+def test_failures_are_rows_and_the_search_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    space = runs.space_file(
+        tmp_path,
+        "optimizer: sgd\nepochs: 1\nlearning_rate: [0.01, 1.0e30]\n"
+        # The second network has a terabyte of weights in its second layer.
+        "kernel_size: 8\nfilters: [[2], [65536]]\n",
+    )
+    done = runs.search(2, out, "--space", space)
+    assert done.returncode == 0, done.stderr
+    rows = runs.rows(out)
+    good, large, diverged, _ = rows
+    assert [row["status"] for row in rows] == ["done", "failed", "failed", "failed"]
+    assert diverged["error"] == "diverged: loss is not finite in epoch 1"
+    assert diverged["attempt"] == "1"  # trying again would give the same
+    assert large["attempt"] == "2"
+    assert re.search("exhausted|memory", large["error"], re.IGNORECASE)
+    assert (good["error"], large["score"]) == ("", "")
+    log = out / "trials" / large["id"] / "trial.log"
+    assert "Traceback" in log.read_text()
+
+
+def test_all_failed_is_exit_1_and_failed_trials_can_be_tried_again(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    space = runs.space_file(
+        tmp_path, "model: linear\noptimizer: sgd\nepochs: 1\nlearning_rate: [1.0e37, 2.0e37]\n"
+    )
+    assert runs.search(2, out, "--space", space).returncode == 1
+    assert runs.search(2, out, "--space", space).returncode == 1  # counts as finished
+    assert runs.n_records(out) == 2
+    assert runs.search(2, out, "--space", space, "--retry-failed").returncode == 1
+    assert runs.n_records(out) == 4
+
+
+@pytest.mark.parametrize("options", [("--seed", "34"), ("--data", "other.npz")])
+def test_a_run_of_another_search_is_refused(finished: Path, options: tuple[str, str]) -> None:
+    import numpy as np
+
+    np.savez(
+        finished.parent / "other.npz",
+        x=np.arange(40 * 64).reshape(40, 8, 8) % 17,
+        y=np.arange(40) % 4,
+    )
+    before = runs.journal(finished)
+    done = runs.search(2, finished, *options)
+    assert done.returncode == 2
+    assert _only_line(done.stderr).endswith("give another --out, or --fresh to set this one aside")
+    assert runs.journal(finished) == before
+
+
+def test_fresh_sets_a_run_aside(finished: Path) -> None:
+    done = runs.search(1, finished, "--seed", "34", "--fresh", "--set", "filters=4")
+    assert done.returncode == 0, done.stderr
+    (aside,) = finished.parent.glob("results-*")
+    assert len(runs.rows(aside)) == 16
+    assert len(runs.rows(finished)) == 8
+
+
+def test_a_directory_in_which_a_search_runs_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    space = ("--space", runs.space_file(tmp_path), "--epochs", 2000)
+    first = subprocess.Popen(
+        runs.command(1, runs.ROOT / "rismpi.py", "--out", out, *space),
+        env=runs.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout is not None
+        assert "combinations" in first.stdout.readline()
+        for options in ((), ("--fresh",)):
+            second = runs.search(2, out, *space, *options)
+            assert second.returncode == 2
+            assert "a search is running here since" in _only_line(second.stderr)
+        assert runs.status(out) == 75
+    finally:
+        first.send_signal(signal.SIGUSR1)
+        first.communicate()
+    assert first.returncode == 75
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no ../shared with the 42,000 digits")
+def test_real_digits_give_a_submission(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    space = runs.space_file(
+        tmp_path, "model: dense\ndense_units: 32\nepochs: 1\nlearning_rate: [0.001, 0.01]\n"
+    )
+    data = ("--data", SHARED / "train.csv.gz", "--test", SHARED / "test.csv.gz")
+    done = runs.search(2, out, "--space", space, *data)
+    assert done.returncode == 0, done.stderr
+    assert max(float(row["score"]) for row in runs.rows(out)) > 0.9
+    lines = (out / "submission.csv").read_text().splitlines()
+    assert lines[0] == "ImageId,Label"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(n) for n in range(1, 28001)]
+    answered = _hpo("predict", out, SHARED / "test.csv.gz")
+    assert answered == (out / "submission.csv").read_text()
+
+
+BAD = {
+    "missing data": (["--data", "nowhere.csv"], "no such file"),
+    "no label": (["--data", "nolabel.csv"], "label column"),
+    "short row, far down": (["--data", "short.csv"], "short.csv:40002: expected 5 values, found 4"),
+    "unknown name": (["--set", "filter=3"], "did you mean 'filters'"),
+    "kernel": (["--set", "kernel_size=9"], "kernel_size: expected at most 8"),
+    "zero epochs": (["--epochs", "0"], "--epochs"),
+    "shard": (["--shard", "3/2"], "expected I/N with I from 1 to N, found '3/2'"),
+    "out": (["--out", "afile/results"], "--out afile/results: expected a directory"),
+    "test": (["--test", "short.csv"], "expected 8×8 images"),
+    "space": (["--space", "nospace"], "expected a search space's file or one of quick, ris, big"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2_on_every_rank(tmp_path: Path, case: str) -> None:
+    options, expected = BAD[case]
+    (tmp_path / "afile").touch()
+    (tmp_path / "nolabel.csv").write_text("pixel0,pixel1\n1,2\n")
+    rows = ["1,0,0,0,0\n"] * 40_000 + ["1,0,0,0\n"]
+    (tmp_path / "short.csv").write_text("label,p0,p1,p2,p3\n" + "".join(rows))
+    words = [runs.ROOT / "rismpi.py", *options]
+    done = runs.run(3, *words, cwd=tmp_path, PYTHONPATH=_tripwire(tmp_path))
+    assert done.returncode == 2
+    assert expected in _only_line(done.stderr)
+    assert done.stdout == ""
+
+
+def test_a_broken_journal_is_bad_input(finished: Path, tmp_path: Path) -> None:
+    path = next((finished / "journal").iterdir())
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"garbage\n", *lines[1:]]))
+    done = runs.search(3, finished, PYTHONPATH=_tripwire(tmp_path))
+    assert done.returncode == 2
+    assert f"{path}:2: expected a trial's record, found b'garbage'" in _only_line(done.stderr)
+
+
+def _tripwire(folder: Path) -> str:
+    """Give a PYTHONPATH on which TensorFlow and Keras kill who loads them."""
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("import os\nos.abort()\n")
+    return f"{folder}:{runs.ROOT}"
+
+
+def _only_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def _hpo(*words: object) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "hpo", *map(str, words)],
+        env=runs.environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def _model_scores(out: Path) -> float:
+    """Score best_model.keras on its trial's validation rows, in a process without this package."""
+    script = """
+import sys, numpy as np, keras
+model, rows = keras.models.load_model(sys.argv[1]), np.load(sys.argv[2])
+from sklearn.datasets import load_digits
+digits = load_digits()
+pixels = digits.data[rows].reshape(-1, 8, 8, 1).astype("float32")
+print((model.predict(pixels, verbose=0).argmax(axis=1) == digits.target[rows]).mean())
+"""
+    import numpy as np
+
+    from hpo import cost, record, seeds
+    from hpo.rundir import RunDir
+
+    its = record.read(RunDir(out))
+    best = (out / "best_params.txt").read_text().splitlines()
+    share = next(float(line.split()[1]) for line in best if line.startswith("validation_split:"))
+    n_validation = cost.split_sizes(1797, share)[1]
+    _, rows = seeds.split(1797, n_validation, str(its.identity["data"]), 33)
+    np.save(out / "rows.npy", rows)
+    words = [sys.executable, "-c", script, out / "best_model.keras", out / "rows.npy"]
+    done = subprocess.run(words, cwd=out, check=True, capture_output=True, text=True)
+    (out / "rows.npy").unlink()
+    return float(done.stdout.split()[-1])
