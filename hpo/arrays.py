@@ -14,7 +14,9 @@ def save_arrays(path: Path, note: str = "", **lists: Sequence[np.ndarray]) -> No
     """Write lists of arrays and a note as one .npz file, whole or not at all."""
     named = {f"{name}_{i:04}": a for name, arrays in lists.items() for i, a in enumerate(arrays)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda beside: np.savez(beside, allow_pickle=False, note=np.array(note), **named))
+    write_whole(
+        path, lambda beside: np.savez(beside, allow_pickle=False, note=np.array(note), **named)
+    )
 
 
 def load_arrays(path: Path) -> tuple[str, dict[str, list[np.ndarray]]]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NoReturn
 
 from hpo import __version__
 from hpo.errors import InputError
@@ -63,7 +64,7 @@ class _Parser(argparse.ArgumentParser):
 
     is_first = True
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # it does not return
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (--help lists the options)")
 
     def _print_message(self, message: str, file: object = None) -> None:

@@ -7,6 +7,7 @@ with a pause that grows (as mpi4py's own executors do).
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -228,8 +229,12 @@ class World:
             self._windows.pop().Free()
 
     def abort(self, code: int) -> None:
-        """End every rank now. For what must not happen; orderly ends agree on a code instead."""
+        """End every rank now. For what must not happen; orderly ends agree on a code.
+
+        Returns only in a world of one.
+        """
         sys.stdout.flush()
         sys.stderr.flush()
         if self._comm is not None and self.size > 1:
             self._comm.Abort(code)
+            os._exit(code)  # MPICH's Abort was seen to return before its launcher had killed

@@ -37,7 +37,9 @@ def golden(tmp_path: Path) -> Callable[[str, str], None]:
         expected = (GOLDEN / name).read_text(encoding="utf-8") if (GOLDEN / name).exists() else ""
         actual = tmp_path / name
         actual.write_text(text, encoding="utf-8")
-        assert text == expected, f"to accept the change: {shlex.join(['cp', str(actual), str(GOLDEN / name)])}"
+        assert text == expected, (
+            f"to accept the change: {shlex.join(['cp', str(actual), str(GOLDEN / name)])}"
+        )
 
     return check
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "mpitest.py"
 MPIRUN = Path(sys.executable).parent / "mpirun"
-TIMEOUT_S = 120
+TIMEOUT_S = 60
 OPERATION = re.compile(r"rank (\d+) on (\S+): operation (\d)/3, \d+\.\d ms, result (0\.\d+)")
 LINK = re.compile(r"rank 0 to rank (\d+) on \S+: round trip \d+\.\d us, bandwidth \d+ MB/s")
 
@@ -26,7 +26,7 @@ rank = launcher.promised()[0]
 import mpitest
 {change}
 code = mpitest.main()
-heavy = {{"numpy", "keras", "tensorflow", "pandas", "sklearn", "rich"}} & set(sys.modules)
+heavy = {{"keras", "numpy", "pandas", "rich", "sklearn", "tensorflow"}} & set(sys.modules)
 mpitest.say(f"rank {{rank}} leaves with {{int(code)}}, having loaded {{' '.join(sorted(heavy))}}")
 sys.exit(code)
 """
@@ -125,7 +125,8 @@ def test_unexpected_error_on_one_rank_ends_all(tmp_path: Path) -> None:
     done = run_changed(3, "if rank == 1: mpitest.work = lambda world: 1 / 0", cwd=tmp_path)
     assert done.returncode not in (0, 2)
     assert "ZeroDivisionError" in done.stderr
-    assert "leaves with" not in done.stdout
+    # Rank 1 itself may: MPICH's abort returns now and then before the launcher acts on it.
+    assert not re.search("rank [02] leaves", done.stdout)
 
 
 SILENT_FROM_THE_START = """
@@ -152,7 +153,13 @@ else:
 """
 
 
-@pytest.mark.parametrize("silence", [SILENT_FROM_THE_START, SILENT_BEFORE_THE_LARGE])
+@pytest.mark.parametrize(
+    "silence",
+    [
+        pytest.param(SILENT_FROM_THE_START, id="from-the-start"),
+        pytest.param(SILENT_BEFORE_THE_LARGE, id="before-the-large"),
+    ],
+)
 def test_rank_that_does_not_answer_is_named(tmp_path: Path, silence: str) -> None:
     done = run_changed(2, silence + IMPATIENT, cwd=tmp_path)
     assert done.returncode not in (0, 2)
@@ -166,7 +173,9 @@ def test_rank_that_does_not_start_is_missed(tmp_path: Path) -> None:
     absent = "mpitest.PATIENCE_S = 0.5\nif rank == 1: threading.Event().wait()"
     done = run_changed(2, absent, cwd=tmp_path)
     assert done.returncode not in (0, 2)
-    assert "0.5 s without MPI's start" in done.stderr
+    assert "Timeout" in done.stderr
+    assert re.search(r'mpitest\.py", line \d+ in start', done.stderr)
+    assert "leaves with" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -194,7 +203,7 @@ def test_every_rank_takes_part_and_the_best_is_saved(tmp_path: Path, n_ranks: in
     took_part = "the only rank took part" if n_ranks == 1 else f"all {n_ranks} ranks took part"
     assert took_part in lines
 
-    host = OPERATION.search(done.stdout)[2]
+    _, host, _, _ = OPERATION.findall(done.stdout)[0]
     assert f"ranks: {n_ranks}, hosts: 1, ranks per host: {host} {n_ranks}" in lines
     library = next(line for line in lines if line.startswith("library: "))
     assert "MPICH" in library

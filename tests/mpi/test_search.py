@@ -23,7 +23,14 @@ def finished(undisturbed: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("n_ranks", "schedule"),
-    [(1, "dynamic"), (3, "dynamic"), (8, "dynamic"), (1, "scatter"), (2, "scatter"), (3, "scatter")],
+    [
+        (1, "dynamic"),
+        (3, "dynamic"),
+        (8, "dynamic"),
+        (1, "scatter"),
+        (2, "scatter"),
+        (3, "scatter"),
+    ],
 )
 def test_results_are_equal_for_every_number_of_ranks(
     undisturbed: Path, tmp_path: Path, n_ranks: int, schedule: str
@@ -246,7 +253,10 @@ def test_real_digits_give_a_submission(tmp_path: Path) -> None:
 BAD = {
     "missing data": (["--data", "nowhere.csv"], "no such file"),
     "no label": (["--data", "nolabel.csv"], "label column"),
-    "short row, far down": (["--data", "short.csv"], "short.csv:40002: expected 5 values, found 4"),
+    "short row, far down": (
+        ["--data", "short.csv"],
+        "short.csv:40002: expected 5 values, found 4",
+    ),
     "unknown name": (["--set", "filter=3"], "did you mean 'filters'"),
     "kernel": (["--set", "kernel_size=9"], "kernel_size: expected at most 8"),
     "zero epochs": (["--epochs", "0"], "--epochs"),

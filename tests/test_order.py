@@ -1,0 +1,147 @@
+"""Which job a rank is given next: all of them once, the longest first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.order import Job, Queue
+from hpo.trial import Result, Status, Trial
+
+
+def job(
+    name: str, predicted_s: float, network: str = "n", *, index: int = 0, is_late: bool = False
+) -> Job:
+    return Job(Trial(name, index, {}), network, predicted_s, is_late=is_late)
+
+
+def finished(name: str, seconds: float, status: Status = Status.DONE) -> Result:
+    return Result(name, {}, status, seconds=seconds)
+
+
+def taken(queue: Queue, rank: int = 0) -> list[str]:
+    """Take all that is left, by name."""
+    names = []
+    while (found := queue.take(rank)) is not None:
+        names.append(found.trial.id)
+    return names
+
+
+def next_name(queue: Queue, rank: int, time_left_s: float) -> str | None:
+    found = queue.take(rank, time_left_s)
+    return None if found is None else found.trial.id
+
+
+jobs = st.lists(
+    st.tuples(st.floats(0, 1e6), st.sampled_from("abc"), st.booleans()), max_size=30
+).map(
+    lambda drawn: [
+        job(str(i), seconds, network, index=i, is_late=is_late)
+        for i, (seconds, network, is_late) in enumerate(drawn)
+    ]
+)
+
+
+def test_take_of_nothing_is_none():
+    queue = Queue([])
+    assert queue.take(0) is None
+    assert len(queue) == 0
+
+
+def test_take_gives_the_longest_first_and_equals_in_grid_order():
+    queue = Queue(
+        [job("c", 5, index=2), job("b", 9, index=1), job("a", 5, index=0), job("d", 7, index=3)]
+    )
+    assert taken(queue) == ["b", "d", "a", "c"]
+
+
+def test_take_gives_late_jobs_last():
+    queue = Queue([job("late", 100, is_late=True), job("short", 1), job("long", 2)])
+    assert taken(queue) == ["long", "short", "late"]
+
+
+def test_take_prefers_a_compiled_network_among_nearly_equal():
+    queue = Queue([job("a1", 100, "a"), job("b", 10, "b"), job("a2", 9, "a")])
+    assert taken(queue) == ["a1", "a2", "b"]
+
+
+def test_take_prefers_the_longer_job_to_a_compiled_network():
+    queue = Queue([job("a1", 100, "a"), job("b", 10, "b"), job("a2", 7, "a")])
+    assert taken(queue) == ["a1", "b", "a2"]
+
+
+def test_take_knows_what_each_rank_has_compiled():
+    queue = Queue([job("a1", 100, "a"), job("b1", 99, "b"), job("a2", 10, "a"), job("b2", 9, "b")])
+    assert [queue.take(rank).trial.id for rank in (0, 1, 1, 0)] == ["a1", "b1", "b2", "a2"]
+
+
+def test_take_is_corrected_by_the_times_seen():
+    """Predicted 10 and 8, but the second network has proved to be ten times as slow."""
+    queue = Queue([job("a1", 100, "a"), job("b1", 80, "b"), job("a2", 10, "a"), job("b2", 8, "b")])
+    assert [queue.take(rank).trial.id for rank in (0, 1)] == ["a1", "b1"]
+    queue.note(finished("a1", 100))
+    queue.note(finished("b1", 800))
+    assert taken(queue, rank=0) == ["b2", "a2"]
+
+
+def test_take_learns_nothing_from_a_failure():
+    queue = Queue([job("a1", 100, "a"), job("b1", 80, "b"), job("a2", 10, "a"), job("b2", 7, "b")])
+    assert [queue.take(rank).trial.id for rank in (0, 1)] == ["a1", "b1"]
+    queue.note(finished("a1", 100))
+    queue.note(finished("b1", 800, Status.FAILED))
+    assert taken(queue, rank=0) == ["a2", "b2"]
+
+
+def test_take_gives_a_rank_its_first_job_whatever_time_is_left():
+    queue = Queue([job("a", 100), job("b", 50), job("c", 10)])
+    assert next_name(queue, rank=0, time_left_s=1) == "a"
+    queue.note(finished("a", 100))
+    assert next_name(queue, rank=0, time_left_s=1) is None
+    assert next_name(queue, rank=1, time_left_s=1) == "b"
+
+
+def test_take_gives_the_longest_that_fits_into_the_time_left():
+    queue = Queue([job("a", 100), job("b", 50, "m"), job("c", 20), job("d", 10)])
+    assert next_name(queue, rank=0, time_left_s=60) == "a"
+    queue.note(finished("a", 200))  # all take twice as long as predicted
+    assert [next_name(queue, rank=0, time_left_s=60) for _ in range(3)] == ["c", "d", None]
+    assert len(queue) == 1
+
+
+@given(jobs, st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1e6))))
+def test_take_gives_every_job_once(jobs, asking):
+    """Whoever asks, and whatever the jobs have taken."""
+    queue = Queue(jobs)
+    names = []
+    for rank, seconds in asking:
+        if (found := queue.take(rank)) is not None:
+            names.append(found.trial.id)
+            queue.note(finished(found.trial.id, seconds))
+    names += taken(queue)
+    assert Counter(names) == Counter(job.trial.id for job in jobs)
+    assert len(queue) == 0
+
+
+@given(jobs, st.integers(1, 7))
+def test_shares_are_every_job_once_and_of_equal_numbers(jobs, n_ranks):
+    shares = Queue(jobs).shares(n_ranks)
+    names = Counter(job.trial.id for share in shares for job in share)
+    assert names == Counter(job.trial.id for job in jobs)
+    assert len(shares) == n_ranks
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_shares_are_about_as_long():
+    shares = Queue([job(str(s), s, index=s) for s in range(1, 9)]).shares(2)
+    assert [[job.predicted_s for job in share] for share in shares] == [[8, 5, 4, 1], [7, 6, 3, 2]]
+
+
+def test_left_counts_down_to_nothing():
+    queue = Queue([job("a", 0.1), job("b", 0.2), job("c", 0.3)])
+    names = taken(queue)
+    for name in names:
+        queue.note(finished(name, 1.0))
+    assert queue.left_s() == 0
+    assert queue.n_taken == 0
