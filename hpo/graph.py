@@ -60,7 +60,7 @@ class Network:
         )
         self._optimizer = models.optimizer(optimizer)
         self._optimizer.build(self.model.trainable_variables)
-        self._fresh_optimizer = [v.numpy() for v in self._optimizer.variables]
+        self._fresh_optimizer = [np.array(v.value.numpy()) for v in self._optimizer.variables]
         self._train = tf.function(
             self._train_steps, input_signature=[_ROWS, _INT, _INT, _INT, *_SUMS, _INT]
         )
@@ -84,7 +84,7 @@ class Network:
 
     def state(self) -> list[np.ndarray]:
         """Copy all that training has changed since `reset`."""
-        return [np.array(v) for v in self._variables()]
+        return [np.array(v.value.numpy()) for v in self._variables()]
 
     def restore(self, state: Sequence[np.ndarray]) -> None:
         """Go back to a state; learning rate and dropout are set by `reset`, which comes first."""
@@ -92,7 +92,7 @@ class Network:
             variable.assign(value)
 
     def weights(self) -> list[np.ndarray]:
-        return [np.array(v) for v in self.model.weights]
+        return [np.array(v.value.numpy()) for v in self.model.weights]
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.weights, *self._optimizer.variables, self._seed.state]

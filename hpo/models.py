@@ -136,8 +136,8 @@ def _conv(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layer
 
 
 def _pool(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:
-    is_max = layer.pooling == "max"
-    return [keras.layers.MaxPooling2D() if is_max else keras.layers.AveragePooling2D()]
+    pooling = keras.layers.MaxPooling2D if layer.pooling == "max" else keras.layers.AveragePooling2D
+    return [pooling(2)]
 
 
 def _dense(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:

@@ -14,7 +14,6 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from hpo.world import World
 
-ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 
 # The same examples on every day and machine, and no assertion on times.

@@ -229,7 +229,7 @@ def test_load_damaged_gzip_is_refused(refusal):
         ),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, ": expected images, found none"),
         (
-            {"x": np.where(IMAGES == IMAGES[7, 1, 1], 256, IMAGES.astype(int)), "y": LABELS},
+            {"x": np.where(np.arange(N) == 7, 256, IMAGES.T.astype(int)).T, "y": LABELS},
             ":8: expected pixels that are whole numbers from 0 to 255, found 256",
         ),
         (

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
 from hpo import hyperparameters, record, sampling, spacefile
 from hpo.errors import InputError
 from hpo.rundir import RunDir
+
+ROOT = Path(__file__).parent.parent
 
 
 def opened(path: Path, content: str | bytes) -> dict[str, list[object]]:
@@ -223,12 +224,12 @@ def test_read_script_does_not_run_it(tmp_path):
     text = (
         "import os\n"
         "os.abort()\n"
-        "SPACE: dict = {'filters': [16, (8, 16)], 'dropout': 0.5, 'early_stopping_patience': None}\n"
+        "SPACE: dict = {'filters': [16, (8, 16)], 'dropout': 0.5, 'activation': 'relu'}\n"
     )
     assert opened(tmp_path / "script.py", text) == {
         "filters": [16, [8, 16]],
         "dropout": [0.5],
-        "early_stopping_patience": [None],
+        "activation": ["relu"],
     }
 
 

@@ -1,0 +1,129 @@
+"""The options of a search: their defaults, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.errors import ExitCode, InputError
+from hpo.options import Options, parse
+
+HINT = " (--help lists the options)"
+
+
+def refusal(*argv: str) -> str:
+    with pytest.raises(InputError) as refused:
+        parse(argv, is_first=True)
+    assert refused.value.exit_code == ExitCode.BAD_INPUT == 2
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--shard", "3/2"], "argument --shard: expected I/N with I from 1 to N, found '3/2'"),
+        (["--shard", "0/2"], "argument --shard: expected I/N with I from 1 to N, found '0/2'"),
+        (["--shard", "1"], "argument --shard: expected I/N with I from 1 to N, found '1'"),
+        (["--shard=-1/2"], "argument --shard: expected I/N with I from 1 to N, found '-1/2'"),
+        (["--shard", "1/2/3"], "argument --shard: expected I/N with I from 1 to N, found '1/2/3'"),
+        (["--epochs", "0"], "argument --epochs: expected a whole number from 1, found '0'"),
+        (["--epochs", "1.5"], "argument --epochs: expected a whole number from 1, found '1.5'"),
+        (["--epochs", ""], "argument --epochs: expected a whole number from 1, found ''"),
+        (["--seed=-1"], "argument --seed: expected a whole number from 0, found '-1'"),
+        (["--seed", "x"], "argument --seed: expected a whole number from 0, found 'x'"),
+        (["--threads", "0"], "argument --threads: expected a whole number from 1, found '0'"),
+        (["--retries=-1"], "argument --retries: expected a whole number from 0, found '-1'"),
+        (["--time-limit", "0"], "argument --time-limit: expected minutes above 0, found '0'"),
+        (["--time-limit", "nan"], "argument --time-limit: expected minutes above 0, found 'nan'"),
+        (["--time-limit", "inf"], "argument --time-limit: expected minutes above 0, found 'inf'"),
+        (["--time-limit", "1h"], "argument --time-limit: expected minutes above 0, found '1h'"),
+        (["--data"], "argument --data: expected one argument"),
+        (["--set"], "argument --set: expected one argument"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["train.csv"], "unrecognized arguments: train.csv"),
+        (["--quiet=yes"], "argument --quiet: ignored explicit argument 'yes'"),
+        # No abbreviations: an option added later must not change what a job file means.
+        (["--sched", "scatter"], "unrecognized arguments: --sched scatter"),
+        (["--epoch", "2"], "unrecognized arguments: --epoch 2"),
+    ],
+)
+def test_parse_bad_option_is_refused(argv, message):
+    assert refusal(*argv) == message + HINT
+
+
+def test_parse_unknown_schedule_is_refused_with_the_known_ones():
+    message = refusal("--schedule", "static")
+    assert message.startswith("argument --schedule: invalid choice: 'static'")
+    assert "dynamic" in message and "scatter" in message
+
+
+def test_parse_missing_test_file_is_refused(tmp_path):
+    path = tmp_path / "test.csv"
+    assert refusal("--test", str(path)) == (
+        f"--test: expected a file of images, found nothing at {path}"
+    )
+
+
+def test_parse_fresh_beside_shard_is_refused():
+    assert refusal("--fresh", "--shard", "1/2") == (
+        "--fresh: expected no --shard beside it, as shards share a directory"
+    )
+
+
+def test_parse_nothing_gives_the_defaults():
+    assert parse([], is_first=True) == Options(
+        data=None,
+        test=None,
+        space=None,
+        set=(),
+        schedule="dynamic",
+        shard=None,
+        epochs=None,
+        seed=33,
+        threads=1,
+        retries=1,
+        out="results",
+        fresh=False,
+        time_limit_min=None,
+        retry_failed=False,
+        quiet=False,
+        verbose=False,
+    )
+
+
+def test_parse_every_option(tmp_path):
+    (tmp_path / "test.csv").touch()
+    argv = (
+        "--data train.csv --space ris --set filters=16,32 --set dropout=0.5 --schedule scatter"
+        " --shard 2/2 --epochs 1 --seed 0 --threads 4 --retries 0 --out elsewhere"
+        " --time-limit 1.5 --retry-failed --quiet --verbose --test"
+    )
+    assert parse([*argv.split(), str(tmp_path / "test.csv")], is_first=True) == Options(
+        data="train.csv",
+        test=str(tmp_path / "test.csv"),
+        space="ris",
+        set=("filters=16,32", "dropout=0.5"),
+        schedule="scatter",
+        shard=(2, 2),
+        epochs=1,
+        seed=0,
+        threads=4,
+        retries=0,
+        out="elsewhere",
+        fresh=False,
+        time_limit_min=1.5,
+        retry_failed=True,
+        quiet=True,
+        verbose=True,
+    )
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_parse_help_is_printed_by_the_first_rank_only(capsys, option):
+    printed = []
+    for is_first in (True, False):
+        with pytest.raises(SystemExit) as left:
+            parse([option], is_first=is_first)
+        assert left.value.code == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0]
+    assert printed[1] == ""

@@ -1,0 +1,278 @@
+"""One trial: every hyperparameter acts, and neither reuse nor a restart changes a bit."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo import data, datafile, graph, seeds, train
+from hpo.errors import DivergedError
+from hpo.train import Trainer, Training
+from hpo.trial import Trial
+from hpo.world import World
+
+ROOT = Path(__file__).parents[1]
+
+# Small enough that a trial takes a fraction of a second once its network is compiled.
+SMALL = {"filters": 4, "dense_units": 16, "epochs": 1, "batch_size": 256}
+STANDSTILL = 1e-12  # a learning rate that changes no score
+
+
+@pytest.fixture(scope="module")
+def dataset() -> data.Dataset:
+    return data.load(World(), datafile.BUNDLED)
+
+
+@pytest.fixture(scope="module")
+def trainer(dataset: data.Dataset) -> Trainer:
+    graph.configure(threads=1)
+    return Trainer(dataset, 33)
+
+
+def begin(trainer: Trainer, checkpoint: Path | None = None, **changes: object) -> Training:
+    return trainer.begin(Trial("a" * 16, 0, SMALL | changes), checkpoint)
+
+
+def trained(trainer: Trainer, **changes: object) -> Training:
+    training = begin(trainer, **changes)
+    while not training.is_finished():
+        training.advance()
+    return training
+
+
+def fingerprint(training: Training) -> str:
+    """Hash a trial's history and its best weights, to the last bit."""
+    told = hashlib.sha256(repr(training.progress.history).encode())
+    for array in training.best_weights:
+        told.update(np.ascontiguousarray(array).data)
+    return told.hexdigest()
+
+
+def shapes(training: Training) -> list[tuple[int, ...]]:
+    return [weights.shape for weights in training.best_weights]
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial(trainer: Trainer) -> None:
+    with pytest.raises(DivergedError, match="diverged: loss is not finite in epoch 1"):
+        trained(trainer, optimizer="sgd", learning_rate=1e30)
+
+
+def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> None:
+    script = (
+        "from test_train import *\n"
+        "trainer = Trainer(data.load(World(), datafile.BUNDLED), 33)\n"
+        "print(fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)))\n"
+    )
+    fresh = subprocess.run(
+        [sys.executable, "-c", f"from hpo import graph\ngraph.configure(threads=1)\n{script}"],
+        cwd=ROOT / "tests",
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()[-1]
+    trained(trainer, dropout=0.1, batch_norm=True, learning_rate=0.1)
+    trained(trainer, augment="shift-rotate-zoom", batch_norm=True, batch_size=16)
+    assert fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)) == fresh
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every graph call as short as it can be."""
+    monkeypatch.setattr(train, "GRAPH_CALL_S", 1e-9)
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw"])
+def test_a_trial_goes_on_from_any_point_to_the_same_bit(
+    trainer: Trainer, tmp_path: Path, optimizer: str
+) -> None:
+    changes = {
+        "optimizer": optimizer, "batch_norm": True, "dropout": 0.4,
+        "augment": "shift-rotate-zoom", "epochs": 2,
+    }
+    whole = begin(trainer, **changes)
+    cuts = 0
+    while not whole.is_finished():
+        whole.save(tmp_path / f"{cuts}.npz")
+        whole.advance()
+        cuts += 1
+    assert cuts > 10
+    for cut in range(cuts):
+        trained(trainer, batch_norm=True, optimizer=optimizer, learning_rate=0.1)  # disturb
+        again = begin(trainer, tmp_path / f"{cut}.npz", **changes)
+        while not again.is_finished():
+            again.advance()
+        assert fingerprint(again) == fingerprint(whole), cut
+
+
+def test_the_score_is_the_best_epoch_and_its_weights_are_kept(trainer: Trainer) -> None:
+    training = trained(trainer, learning_rate=0.3, optimizer="sgd", epochs=8)
+    history = training.progress.history
+    best = max(history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    assert training.progress.best is best
+    until_then = trained(trainer, learning_rate=0.3, optimizer="sgd", epochs=best.epoch)
+    assert all(map(np.array_equal, training.best_weights, until_then.best_weights))
+
+
+def test_what_is_compared_starts_from_the_same_weights(trainer: Trainer) -> None:
+    def first_weights(**changes: object) -> list[np.ndarray]:
+        return begin(trainer, **changes)._network.weights()
+
+    usual = first_weights()
+    assert all(map(np.array_equal, usual, first_weights(learning_rate=0.1, batch_size=7)))
+    assert not np.array_equal(usual[0], first_weights(seed=1)[0])
+    assert np.std(usual[0]) > 0
+
+
+def test_validation_rows_are_nested_and_disjoint_from_training() -> None:
+    train_rows, few = seeds.split(1000, 100, "data", 33)
+    _, many = seeds.split(1000, 200, "data", 33)
+    assert set(few) < set(many)
+    assert sorted([*train_rows, *few]) == list(range(1000))
+    assert set(few) != set(seeds.split(1000, 100, "data", 34)[1])
+
+
+# --- the effect of each hyperparameter ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"filters": 8}, [(3, 3, 1, 8), (3, 3, 8, 8), (3, 3, 8, 16), (3, 3, 16, 16)]),
+        ({"filters": [3, 5]}, [(3, 3, 1, 3), (3, 3, 3, 3), (3, 3, 3, 5), (3, 3, 5, 5)]),
+        ({"kernel_size": 2}, [(2, 2, 1, 4), (2, 2, 4, 4), (2, 2, 4, 8), (2, 2, 8, 8)]),
+        ({"conv_layers": 1}, [(3, 3, 1, 4), (3, 3, 4, 8)]),
+        ({"blocks": 1}, [(3, 3, 1, 4), (3, 3, 4, 4)]),
+        ({"model": "dense"}, []),
+        ({"model": "linear"}, []),
+    ],
+)
+def test_convolutions_have_the_shapes_asked_for(
+    trainer: Trainer, changes: dict[str, object], expected: list[tuple[int, ...]]
+) -> None:
+    found = shapes(trained(trainer, **changes))
+    assert [shape for shape in found if len(shape) == 4] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [(32, 16), (16, 10)]),
+        ({"padding": "valid", "kernel_size": 2, "conv_layers": 1}, [(8, 16), (16, 10)]),
+        ({"dense_units": 8}, [(32, 8), (8, 10)]),
+        ({"dense_units": [12, 9]}, [(32, 12), (12, 9), (9, 10)]),
+        ({"dense_layers": 2}, [(32, 16), (16, 16), (16, 10)]),
+        ({"dense_layers": 0}, [(32, 10)]),
+        ({"model": "dense"}, [(64, 16), (16, 10)]),
+        ({"model": "linear"}, [(64, 10)]),
+    ],
+)
+def test_dense_layers_have_the_shapes_asked_for(
+    trainer: Trainer, changes: dict[str, object], expected: list[tuple[int, ...]]
+) -> None:
+    found = shapes(trained(trainer, **changes))
+    assert [shape for shape in found if len(shape) == 2] == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"pooling": "average"}, {"activation": "tanh"}, {"activation": "sigmoid"}),
+        *({"optimizer": name} for name in ("sgd", "rmsprop", "adamw")),
+        *({"learning_rate": 0.01}, {"augment": "shift-rotate-zoom"}, {"seed": 1}),
+    ],
+    ids=str,
+)
+def test_a_change_leads_elsewhere(trainer: Trainer, changes: dict[str, object]) -> None:
+    usual, changed = trained(trainer), trained(trainer, **changes)
+    assert shapes(usual) == shapes(changed)
+    assert not np.allclose(usual.best_weights[0], changed.best_weights[0], rtol=1e-5, atol=0)
+    assert usual.progress.history != changed.progress.history
+
+
+def test_batch_norm_keeps_moving_statistics(trainer: Trainer) -> None:
+    training = trained(trainer, batch_norm=True)
+    # Scale, shift, mean and variance for four convolutions and a dense layer.
+    assert len(shapes(training)) == len(shapes(trained(trainer))) + 4 * 5
+    moving_mean = training.best_weights[4]
+    assert moving_mean.shape == (4,)
+    assert np.all(moving_mean != 0)
+
+
+def test_dropout_makes_training_harder_but_not_validation(trainer: Trainer) -> None:
+    def epoch(dropout: float) -> train.Epoch:
+        return trained(trainer, dropout=dropout, learning_rate=STANDSTILL).progress.history[0]
+
+    none, half = epoch(0.0), epoch(0.5)
+    assert half.loss != pytest.approx(none.loss, rel=1e-3)
+    assert half.val_loss == pytest.approx(none.val_loss, rel=1e-6)
+    # Nothing is dropped and nothing is learned: both losses are those of the first weights.
+    assert none.loss == pytest.approx(none.val_loss, rel=0.05)
+
+
+def test_a_learning_rate_of_nearly_nothing_learns_nothing(trainer: Trainer) -> None:
+    first = begin(trainer, learning_rate=STANDSTILL)._network.weights()
+    last = trained(trainer, learning_rate=STANDSTILL).best_weights
+    assert all(np.allclose(a, b, atol=1e-9) for a, b in zip(first, last, strict=True))
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1617, 1), (1616, 2), (64, 26)])
+def test_batch_size_sets_the_steps_of_an_epoch(
+    trainer: Trainer, batch_size: int, steps: int
+) -> None:
+    training = trained(trainer, batch_size=batch_size)  # of 1,617 training images
+    assert int(training._network._optimizer.iterations.value) == steps
+
+
+def test_epochs_and_patience_set_the_length(trainer: Trainer) -> None:
+    def epochs(**changes: object) -> int:
+        return len(trained(trainer, learning_rate=STANDSTILL, **changes).progress.history)
+
+    assert epochs(epochs=5) == 5
+    assert epochs(epochs=9, early_stopping_patience=2) == 3
+    assert epochs(epochs=2, early_stopping_patience=5) == 2
+
+
+@pytest.mark.parametrize(("share", "n_validation"), [(0.1, 180), (0.25, 449)])
+def test_validation_split_sets_the_images_scored(
+    trainer: Trainer, share: float, n_validation: int
+) -> None:
+    epoch = trained(trainer, validation_split=share).progress.history[0]
+    right = epoch.val_accuracy * n_validation
+    assert right == pytest.approx(round(right))
+    trained_right = epoch.accuracy * (1797 - n_validation)
+    assert trained_right == pytest.approx(round(trained_right))
+
+
+@pytest.fixture
+def digits(dataset: data.Dataset) -> Iterator[np.ndarray]:
+    yield dataset.images[:500].reshape(-1, 8, 8, 1).astype(np.float32)
+
+
+def test_augmentation_moves_images_a_little(digits: np.ndarray) -> None:
+    import tensorflow as tf
+
+    moved = graph._moved(tf.constant(digits), tf.constant([1, 2], tf.uint32)).numpy()
+    again = graph._moved(tf.constant(digits), tf.constant([1, 2], tf.uint32)).numpy()
+    other = graph._moved(tf.constant(digits), tf.constant([1, 3], tf.uint32)).numpy()
+    assert np.array_equal(moved, again)
+    assert not np.array_equal(moved, other)
+
+    def middle(images: np.ndarray) -> np.ndarray:
+        column = np.arange(8).reshape(1, 1, 8, 1)
+        return (images * column).sum(axis=(1, 2, 3)) / images.sum(axis=(1, 2, 3))
+
+    shifted = middle(moved) - middle(digits)
+    # A tenth of eight pixels, and what rotation and zoom about the middle add.
+    assert 0.2 < np.abs(shifted).mean() < 0.8
+    assert np.abs(shifted).max() < 2.5
+    assert abs(shifted.mean()) < 0.1  # to either side alike
+    assert moved.min() >= 0
+    assert moved.max() <= digits.max() + 1e-3
