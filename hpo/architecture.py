@@ -108,7 +108,8 @@ def _block(
     side = shape[0] // 2
     if side == 0:
         raise InputError(
-            f"blocks: expected so few that each can halve {image_side}×{image_side} images,"
+            f"{'filters' if isinstance(config['filters'], list) else 'blocks'}: expected so few"
+            f" blocks that each can halve {image_side}×{image_side} images,"
             f" found one that gets a single pixel (kernel_size: {kernel}, padding: {padding})"
         )
     shape = (side, side, filters)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpo import launcher, options
-from hpo.errors import ExitCode, InputError
+from hpo.errors import ExitCode, InputError, LockLostError
 
 if TYPE_CHECKING:
     from hpo.world import World
@@ -55,6 +55,9 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
         return search.run(world, chosen, space, _BEGAN_S)
     except InputError as error:
         return _refuse(error, is_first=is_first)
+    except LockLostError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return _abort(world, error.exit_code)
     except KeyboardInterrupt:
         print("interrupted again: leaving at once; nothing that was finished is lost", flush=True)
         return _abort(world, ExitCode.STOPPED)

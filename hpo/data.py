@@ -6,12 +6,14 @@ import hashlib
 import itertools
 import math
 import os
+import socket
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.datafile import Layout, Part, layout
+from hpo.datafile import UNREADABLE, layout, reason
 from hpo.errors import InputError
+from hpo.imagefile import Layout, Part
 from hpo.world import World
 
 SHARE_FROM_BYTES = 256 << 20  # above, one copy per node
@@ -61,7 +63,7 @@ def load(world: World, path: str) -> Dataset:
         InputError: on every rank the same, for the first thing in the file that is wrong.
     """
     found = world.on_root(lambda: layout(path))
-    parts = _read_share(found, world)
+    parts = _read(found, world.rank, world.size)
     rows = _agree_on_rows(world, found, parts)
     n_images = sum(n for _, n in rows)
     images, is_writer = _allocate(world, n_images, found.n_pixels)
@@ -95,7 +97,7 @@ def load_unlabelled(path: str, side: int) -> np.ndarray:
             f"{path}: expected {side}×{side} images like those of the training data,"
             f" found {found.side}×{found.side}"
         )
-    parts = list(found.parts(0, 1))
+    parts = _read(found, 0, 1)
     _check(found, [(part.number, part.n_lines, part.error, part.line) for part in parts])
     images = np.concatenate([np.empty((0, side * side), np.uint8)] + [p.images for p in parts])
     if not len(images):
@@ -103,14 +105,13 @@ def load_unlabelled(path: str, side: int) -> np.ndarray:
     return images
 
 
-def _read_share(of: Layout, world: World) -> list[Part]:
+def _read(of: Layout, rank: int, size: int) -> list[Part]:
+    """Read a rank's share; what cannot be read is a value, as the other ranks wait for it."""
     try:
-        return list(of.parts(world.rank, world.size))
-    except (OSError, EOFError, InputError) as error:
-        # A value that travels, not an exception on one rank: the others wait for it.
-        where = f" on {world.host}" if world.size > 1 else ""
-        nothing = np.empty((0, of.n_pixels), np.uint8)
-        return [Part(0, 0, nothing, np.empty(0, np.int64), f"cannot be read{where}: {error}", 0)]
+        return list(of.parts(rank, size))
+    except UNREADABLE as error:
+        host = f" on {socket.gethostname()}" if size > 1 else ""
+        return [Part.wrong(f"expected a whole file, found{host}: {reason(error)}")]
 
 
 def _agree_on_rows(world: World, of: Layout, parts: list[Part]) -> list[tuple[int, int]]:

@@ -24,6 +24,13 @@ def _is_integer(low: int, high: int) -> Check:
     return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
 
 
+def _integer(
+    default: object, low: int, high: int, *, shapes_network: bool = False
+) -> Hyperparameter:
+    words = f"a whole number from {low} to {high:,}"
+    return Hyperparameter(default, _is_integer(low, high), words, shapes_network)
+
+
 def _is_number(above: float, below: float, *, or_equal: bool = False) -> Check:
     def check(value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -51,7 +58,8 @@ class Hyperparameter:
     shapes_network: bool = False  # a trial that differs in it needs another compiled network
 
 
-_UNITS = _is_integer(1, 65536)
+MOST_UNITS = 65536
+_UNITS = _is_integer(1, MOST_UNITS)
 
 
 def _choice(default: object, *names: object, shapes_network: bool = False) -> Hyperparameter:
@@ -64,18 +72,13 @@ TABLE: dict[str, Hyperparameter] = {
     "filters": Hyperparameter(
         32,
         lambda v: _UNITS(v) or _is_list_of(_UNITS, 10)(v),
-        "a whole number from 1 (doubled in each further block) or a list of one for each block",
+        f"a whole number from 1 to {MOST_UNITS:,} (doubled in each further block) or a list of"
+        " one for each block",
         shapes_network=True,
     ),
-    "kernel_size": Hyperparameter(
-        3, _is_integer(1, 1024), "a whole number from 1", shapes_network=True
-    ),
-    "conv_layers": Hyperparameter(
-        2, _is_integer(1, 10), "a whole number from 1 to 10 (for each block)", shapes_network=True
-    ),
-    "blocks": Hyperparameter(
-        2, _is_integer(1, 10), "a whole number from 1 to 10", shapes_network=True
-    ),
+    "kernel_size": _integer(3, 1, 1024, shapes_network=True),
+    "conv_layers": _integer(2, 1, 10, shapes_network=True),  # of each block
+    "blocks": _integer(2, 1, 10, shapes_network=True),
     "padding": _choice("valid", "valid", "same", shapes_network=True),
     "pooling": _choice("max", "max", "average", shapes_network=True),
     "activation": _choice(
@@ -86,26 +89,24 @@ TABLE: dict[str, Hyperparameter] = {
     "dense_units": Hyperparameter(
         128,
         lambda v: _UNITS(v) or _is_list_of(_UNITS, 20)(v),
-        "a whole number from 1 or a list of one for each dense layer",
+        f"a whole number from 1 to {MOST_UNITS:,} or a list of one for each dense layer",
         shapes_network=True,
     ),
-    "dense_layers": Hyperparameter(
-        1, _is_integer(0, 20), "a whole number from 0 to 20", shapes_network=True
-    ),
+    "dense_layers": _integer(1, 0, 20, shapes_network=True),
     "batch_norm": _choice(False, True, False, shapes_network=True),
     "dropout": Hyperparameter(0.2, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
     "optimizer": _choice("adam", "adam", "sgd", "rmsprop", "adamw"),
     "learning_rate": Hyperparameter(0.001, _is_number(0, math.inf), "a number above 0"),
-    "batch_size": Hyperparameter(64, _is_integer(1, 10**9), "a whole number from 1"),
-    "epochs": Hyperparameter(4, _is_integer(1, 10**6), "a whole number from 1"),
+    "batch_size": _integer(64, 1, 10**6),
+    "epochs": _integer(4, 1, 10**6),
     "early_stopping_patience": Hyperparameter(
         None,
         lambda v: v is None or _is_integer(1, 10**6)(v),
-        "null (never) or a whole number of epochs from 1",
+        "null (never) or a whole number of epochs from 1 to 1,000,000",
     ),
     "augment": _choice("none", "none", "shift-rotate-zoom"),
     "validation_split": Hyperparameter(0.1, _is_number(0, 1), "a number above 0 and below 1"),
-    "seed": Hyperparameter(0, _is_integer(0, 2**63 - 1), "a whole number from 0"),
+    "seed": _integer(0, 0, 2**63 - 1),
 }
 
 NETWORK_NAMES = tuple(name for name, known in TABLE.items() if known.shapes_network)
@@ -123,27 +124,41 @@ def _has_hidden_layers(values: Mapping[str, object]) -> bool:
     return values["model"] != "linear"
 
 
+def _itself(value: object) -> object:
+    return value
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _is_zero(value: object) -> bool:
+    return value == 0
+
+
 # A hyperparameter that is not here is always in use.
 CONDITIONS: dict[str, Condition] = {
     **{
-        name: Condition(("model",), _in_cnn)
+        name: Condition({"model": _itself}, _in_cnn)
         for name in ("filters", "kernel_size", "conv_layers", "padding", "pooling")
     },
     "blocks": Condition(
-        ("model", "filters"), lambda v: _in_cnn(v) and not isinstance(v["filters"], list)
+        {"model": _itself, "filters": _is_list},
+        lambda v: _in_cnn(v) and not _is_list(v["filters"]),
     ),
     "dense_layers": Condition(
-        ("model", "dense_units", "dense_layers"),
+        {"model": _itself, "dense_units": _is_list, "dense_layers": _is_zero},
         lambda v: (
             _has_hidden_layers(v)
-            and (v["dense_layers"] == 0 or not isinstance(v["dense_units"], list))
+            and (_is_zero(v["dense_layers"]) or not _is_list(v["dense_units"]))
         ),
     ),
     "dense_units": Condition(
-        ("model", "dense_layers"), lambda v: _has_hidden_layers(v) and v["dense_layers"] != 0
+        {"model": _itself, "dense_layers": _is_zero},
+        lambda v: _has_hidden_layers(v) and not _is_zero(v["dense_layers"]),
     ),
     **{
-        name: Condition(("model",), _has_hidden_layers)
+        name: Condition({"model": _itself}, _has_hidden_layers)
         for name in ("activation", "batch_norm", "dropout")
     },
 }

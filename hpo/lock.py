@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo.errors import InputError, LockLostError
-from hpo.rundir import write_whole
+from hpo.rundir import beside_of, write_whole
 
 _logger = logging.getLogger(__name__)
 
 RENEW_S = 10.0
 STALE_S = 60.0
+READ_TRIES, READ_AGAIN_S = 5, 0.2
 ORPHAN_S = 3.0  # a launcher's ranks may outlive it by a second or two
 
 
@@ -82,6 +83,7 @@ class Lock:
         lock = cls(state / f"lock-{shard[0]}{siblings}" if shard else state / "lock", start)
         while not lock._create():
             remove_dead(lock.path)
+        lock._thread.start()
         for other in sorted(state.glob("lock*")):
             # Shards of one search run side by side; anything else excludes the rest.
             if other == lock.path or (siblings and other.name.endswith(siblings)):
@@ -89,29 +91,44 @@ class Lock:
             try:
                 remove_dead(other)
             except InputError:
-                lock.path.unlink(missing_ok=True)
+                lock.release()
                 raise
-        lock._thread.start()
         return lock
 
     def _create(self) -> bool:
+        """Make the file, whole from the beginning; give False if there is one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)  # may just have been thrown away
+        text = json.dumps(asdict(self._holder))
+        beside = beside_of(self.path)
         try:
-            # Linked into place whole: a reader never sees an empty lock.
-            beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            beside.write_text(json.dumps(asdict(self._holder)))
-            os.link(beside, self.path)
-        except FileExistsError:
-            return False
+            beside.write_text(text)
+            try:
+                os.link(beside, self.path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links
+                return self._create_exclusively(text)
         finally:
             beside.unlink(missing_ok=True)
         return True
 
+    def _create_exclusively(self, text: str) -> bool:
+        try:
+            with self.path.open("x") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+        return True
+
     def _renew(self) -> None:
-        while not self._released.wait(RENEW_S) and is_held_by(self.path, self._holder.start):
-            self._holder = replace(self._holder, beat=self._holder.beat + 1)
+        while not self._released.wait(RENEW_S):
             try:
+                if not is_held_by(self.path, self._holder.start):
+                    return
+                self._holder = replace(self._holder, beat=self._holder.beat + 1)
                 write_whole(self.path, json.dumps(asdict(self._holder)))
-            except OSError as error:  # a shared file system's hiccup; the next beat may succeed
+            except (OSError, InputError) as error:
+                # A shared file system's hiccup; the next beat may succeed.
                 _logger.warning("%s: not renewed: %s", self.path, error)
 
     def release(self) -> None:
@@ -124,9 +141,14 @@ class Lock:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Read who holds a lock; None if nobody does."""
+    """Read who holds a lock; None if nobody does.
+
+    Raises:
+        InputError: if the file is no lock.
+        OSError: if it cannot be read, also not after a while.
+    """
     try:
-        return Holder(**json.loads(path.read_text()))
+        return Holder(**json.loads(_read(path)))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -134,6 +156,18 @@ def holder_of(path: Path) -> Holder | None:
             f"{path}: expected a lock of this program, found something else; if no search is"
             " running in this directory, delete the file"
         ) from error
+
+
+def _read(path: Path) -> str:
+    """Read a file that is replaced now and then: on NFS it can be stale for a moment."""
+    for _ in range(READ_TRIES - 1):
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(READ_AGAIN_S)
+    return path.read_text()
 
 
 def is_held_by(path: Path, start: str) -> bool:
@@ -163,7 +197,7 @@ def is_alive(path: Path, *, patience_s: float = 0.0) -> bool:
         return False
     if holder.is_here():
         end = time.monotonic() + min(patience_s, ORPHAN_S)
-        while holder.is_running_here():
+        while holder.is_running_here() and is_held_by(path, holder.start):
             if time.monotonic() >= end:
                 return True
             time.sleep(0.1)
@@ -193,7 +227,7 @@ def remove_dead(path: Path) -> None:
     if holder is None:
         return
     if not is_alive(path, patience_s=STALE_S):
-        aside = path.with_name(f".{path.name}.dead.{os.getpid()}")
+        aside = beside_of(path)
         try:
             path.rename(aside)
         except FileNotFoundError:

@@ -11,7 +11,6 @@ import numpy as np
 from hpo.architecture import Layer
 from hpo.rundir import write_whole
 
-
 # Weights are always set after a model is built; drawing them there would cost time and memory.
 _UNDRAWN = {"kernel_initializer": "zeros"}
 
@@ -136,7 +135,9 @@ def _conv(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layer
 
 
 def _pool(layer: Layer, _: Callable[[], keras.layers.Layer]) -> list[keras.layers.Layer]:
-    pooling = keras.layers.MaxPooling2D if layer.pooling == "max" else keras.layers.AveragePooling2D
+    pooling = (
+        keras.layers.MaxPooling2D if layer.pooling == "max" else keras.layers.AveragePooling2D
+    )
     return [pooling(2)]
 
 

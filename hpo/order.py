@@ -33,13 +33,13 @@ class Queue:
         # By network, the longest last: a correction is common to a network, so that this order
         # never changes, and taking costs a look at each network's last job.
         self._waiting: dict[tuple[bool, str], list[Job]] = defaultdict(list)
-        self._waiting_s: dict[str, float] = defaultdict(float)
+        self._waiting_s: dict[tuple[bool, str], float] = defaultdict(float)
         self._taken: dict[str, Job] = {}
         self._compiled: dict[int, set[str]] = defaultdict(set)
         self._estimator = Estimator()
         for job in jobs:
             self._waiting[job.is_late, job.network].append(job)
-            self._waiting_s[job.network] += job.predicted_s
+            self._waiting_s[job.is_late, job.network] += job.predicted_s
         for some in self._waiting.values():
             some.sort(key=lambda job: (job.predicted_s, -job.trial.index))
 
@@ -70,10 +70,10 @@ class Queue:
             key=lambda found: (found[1][1] in compiled, found[0]),
         )
         job = self._waiting[key].pop(i)
+        self._waiting_s[key] -= job.predicted_s
         if not self._waiting[key]:
-            del self._waiting[key]
+            del self._waiting[key], self._waiting_s[key]
         compiled.add(job.network)
-        self._waiting_s[job.network] -= job.predicted_s
         self._taken[job.trial.id] = job
         return job
 
@@ -97,8 +97,8 @@ class Queue:
     def left_s(self) -> float:
         """Guess the seconds of one core for all that is not finished."""
         waiting = sum(
-            self._estimator.corrected_s(network, s) + (COMPILE_S if s > 0 else 0)
-            for network, s in self._waiting_s.items()
+            self._estimator.corrected_s(network, s) + COMPILE_S
+            for (_, network), s in self._waiting_s.items()
         )
         return waiting + sum(map(self._predicted_s, self._taken.values())) / 2
 

@@ -17,8 +17,10 @@ _COLUMNS_AFTER = (
     *("in_space", "error"),
 )
 # Words that some YAML reader takes for something else than text.
-_YAML_WORDS = re.compile(r"(?i)^(true|false|yes|no|on|off|null|y|n)$")
-_YAML_PLAIN = re.compile(r"^[A-Za-z][A-Za-z0-9_. -]*(?<! )$")
+_YAML_WORDS = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n")
+# What YAML takes for no character, or for a line's end.
+_YAML_HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_YAML_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_. -]*(?<! )")
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,23 @@ def yaml_value(value: object) -> str:
     if isinstance(value, float):
         text = repr(value)
         return text if "." in text else text.replace("e", ".0e")
-    if isinstance(value, str) and _YAML_PLAIN.match(value) and not _YAML_WORDS.match(value):
+    if (
+        isinstance(value, str)
+        and _YAML_PLAIN.fullmatch(value)
+        and not _YAML_WORDS.fullmatch(value)
+    ):
         return value
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(yaml_value, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+    return _YAML_HIDDEN.sub(_escaped, json.dumps(value, ensure_ascii=False))
+
+
+def _is_plain(text: str) -> bool:
+    return bool(_YAML_PLAIN.fullmatch(text)) and not _YAML_WORDS.fullmatch(text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if ord(found[0]) != 0x7F else "\\u007f"
 
 
 def compact(config: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,9 @@ def write_whole(
         write: the content, or a function that writes it to the path it is given.
         durable: whether it must be on disk before this returns.
     """
-    # The process number keeps two writers apart; the suffix stays last, as Keras and NumPy
-    # choose the format by it.
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # A random name keeps two writers apart, on two hosts too; the suffix stays last, as Keras and
+    # NumPy choose the format by it.
+    beside = beside_of(path)
     try:
         if callable(write):
             write(beside)
@@ -30,6 +31,11 @@ def write_whole(
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def beside_of(path: Path) -> Path:
+    """Name a file that nobody else writes, hidden in the same directory."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
 
 class RunDir:

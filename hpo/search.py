@@ -55,11 +55,12 @@ def run(world: World, options: Options, space: Mapping[str, object], began_s: fl
                 _train_and_show(world, options, held[0], worker, stop)
             else:
                 _train(world, options, start, worker, stop)
-        return world.on_root(lambda: plan.conclude(held[0], options, stop))
+        code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
         if held:
             held[0].lock.release()
-        world.close()
+    world.close()
+    return code
 
 
 def _any_stopped(world: World, stop: Stop) -> bool:

@@ -13,23 +13,31 @@ from hpo.trial import Config, canonical
 
 @dataclass(frozen=True)
 class Condition:
-    """When a hyperparameter is in use, from the values of those it depends on."""
+    """When a hyperparameter is in use.
 
-    depends: tuple[str, ...]
+    Attributes:
+        depends: the hyperparameters that decide, each with what of its value matters: values
+            for which that is equal decide alike.
+        holds: the decision, from all values.
+    """
+
+    depends: Mapping[str, Callable[[object], object]]
     holds: Callable[[Mapping[str, object]], bool]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The combinations that share the values of all controlling hyperparameters."""
+    """Combinations that use the same hyperparameters: all products of these values."""
 
-    fixed: Config
-    free: tuple[str, ...]
+    values: Mapping[str, Sequence[object]]
     count: int
 
 
 def _distinct(values: Iterable[object]) -> list[object]:
-    return list({canonical(value): value for value in reversed(list(values))}.values())[::-1]
+    first: dict[str, object] = {}
+    for value in values:
+        first.setdefault(canonical(value), value)
+    return list(first.values())
 
 
 @dataclass
@@ -37,8 +45,8 @@ class Grid:
     """All combinations of some lists of values, each once.
 
     A hyperparameter whose condition does not hold is left out of a combination, and what then
-    is equal counts once. Where such conditions rest on hyperparameters of the grid, these vary
-    slowest; otherwise the order is that of nested loops over the keys as they were written.
+    is equal counts once. Combinations that use the same hyperparameters stand together, in the
+    order of nested loops over the keys as they were written.
 
     Args:
         values: the values of each hyperparameter; equal ones (1 and 1.0) count once.
@@ -58,18 +66,28 @@ class Grid:
 
     def _split(self) -> list[_Part]:
         """Cut the grid into parts within which every hyperparameter is in use or is not."""
-        conditional = [name for name in self.values if name in self.conditions]
-        depended = {on for name in conditional for on in self.conditions[name].depends}
-        controlling = [name for name in self.values if name in depended]
+        conditional = {
+            name: self.conditions[name] for name in self.values if name in self.conditions
+        }
+        groups = {name: self._alike(name, conditional.values()) for name in self.values}
         parts: dict[str, _Part] = {}
-        for chosen in itertools.product(*(self.values[name] for name in controlling)):
-            setting = dict(self.defaults) | dict(zip(controlling, chosen, strict=True))
-            unused = {n for n in conditional if not self.conditions[n].holds(setting)}
-            fixed = {name: setting[name] for name in controlling if name not in unused}
-            free = tuple(n for n in self.values if n not in depended and n not in unused)
-            count = math.prod(len(self.values[name]) for name in free)
-            parts.setdefault(canonical(fixed), _Part(fixed, free, count))
+        for chosen in itertools.product(*groups.values()):
+            values = dict(zip(groups, chosen, strict=True))
+            setting = dict(self.defaults) | {name: some[0] for name, some in values.items()}
+            for name, condition in conditional.items():
+                if not condition.holds(setting):
+                    del values[name]
+            count = math.prod(map(len, values.values()))
+            parts.setdefault(canonical(values), _Part(values, count))
         return list(parts.values())
+
+    def _alike(self, name: str, conditions: Iterable[Condition]) -> list[list[object]]:
+        """Group a hyperparameter's values by what of them matters to the conditions."""
+        matters = [c.depends[name] for c in conditions if name in c.depends]
+        groups: dict[str, list[object]] = {}
+        for value in self.values[name]:
+            groups.setdefault(canonical([of(value) for of in matters]), []).append(value)
+        return list(groups.values())
 
     def __getitem__(self, index: int) -> Config:
         """Give the combination at an index, from 0."""
@@ -78,12 +96,11 @@ class Grid:
         number = bisect.bisect_right(self._ends, index)
         part = self._parts[number]
         index -= self._ends[number] - part.count
-        config = dict(part.fixed)
-        for name in reversed(part.free):
-            choices = self.values[name]
+        config: Config = {}
+        for name, choices in reversed(list(part.values.items())):
             index, choice = divmod(index, len(choices))
             config[name] = choices[choice]
-        return {name: config[name] for name in self.values if name in config}
+        return dict(reversed(config.items()))
 
     def __iter__(self) -> Iterator[Config]:
         return (self[index] for index in range(self.count))

@@ -48,6 +48,10 @@ NAMED: dict[str, dict[str, list[object]]] = {
 }
 
 
+# RecursionError: nested too deeply.
+_NOT_YAML = (YAMLError, ValueError, RecursionError)
+
+
 @dataclass(frozen=True)
 class Written:
     """A search space as somebody wrote it, and where each of its keys stands."""
@@ -116,7 +120,7 @@ def parse_set(text: str) -> tuple[str, list[object]]:
         raise InputError(f"--set: expected KEY=V[,V…], found {text!r}")
     try:
         choices = plain_values(YAML(typ="safe", pure=True).load(f"[{values}]"))
-    except YAMLError as error:
+    except _NOT_YAML as error:
         raise InputError(f"--set {key}: expected values of YAML, found {values!r}") from error
     space = written({key.strip(): choices}, "--set")
     return key.strip(), space.values[key.strip()]
@@ -157,13 +161,13 @@ def _from_yaml(text: str, path: Path) -> Written:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}:{line}: expected YAML, but {error.problem}") from error
-    except (YAMLError, ValueError) as error:
+    except _NOT_YAML as error:
         raise InputError(f"{path}: expected YAML, but {_reason(error)}") from error
     if isinstance(found, CommentedMap) and isinstance(found.get("space"), CommentedMap):
         found = found["space"]  # a run's search.yaml
     if not isinstance(found, CommentedMap):
         raise InputError(f"{path}: expected `name: [value, …]` lines, found {_kind(found)}")
-    lines = {key: found.lc.key(key)[0] + 1 if key in found.lc.data else 1 for key in found}
+    lines = {key: found.lc.key(key)[0] + 1 if key in (found.lc.data or {}) else 1 for key in found}
     return written({key: plain_values(value) for key, value in found.items()}, str(path), lines)
 
 
@@ -172,7 +176,10 @@ def _from_script(text: str, path: Path) -> Written:
     try:
         statements = ast.parse(text).body
     except SyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: expected Python, but {error.msg}") from error
+        line = error.lineno or 1
+        raise InputError(f"{path}:{line}: expected Python, but {error.msg}") from error
+    except ValueError as error:  # Python 3.10's word for NUL bytes
+        raise InputError(f"{path}: expected Python, but {error}") from error
     for statement in statements:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and _assigns_space(statement):
             try:
@@ -195,8 +202,11 @@ def _assigns_space(statement: ast.Assign | ast.AnnAssign) -> bool:
 
 
 def _kind(value: object) -> str:
-    return "an empty file" if value is None else f"a {type(value).__name__.lower()}"
+    if value is None:
+        return "an empty file"
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__.lower()}"
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]

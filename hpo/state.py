@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -44,7 +45,7 @@ class RankState:
 def running(run: RunDir) -> list[dict[str, object]]:
     """Read what all ranks say they are doing."""
     told = []
-    for path in sorted(run.state.glob("*.json")):
+    for path in _rank_files(run):
         try:
             told.append(json.loads(path.read_text()))
         except (OSError, ValueError):  # just being removed
@@ -58,7 +59,7 @@ def bury(run: RunDir) -> None:
     A file is renamed, so that each death counts once, whenever this itself is killed.
     """
     held = {holder.start for path in run.state.glob("lock*") if (holder := holder_of(path))}
-    for path in run.state.glob("*.json"):
+    for path in _rank_files(run):
         if path.name.rpartition("-")[0] not in held:
             path.replace(run.died / path.name)
 
@@ -68,7 +69,7 @@ def clear(run: RunDir) -> None:
     for path in run.died.glob("*.json"):
         path.unlink(missing_ok=True)
     for folder in (run.died, run.state):
-        if folder.exists() and not any(folder.iterdir()):
+        with contextlib.suppress(OSError):  # another start's files are in it
             folder.rmdir()
 
 
@@ -82,6 +83,11 @@ def forgive(run: RunDir, trial_ids: set[str]) -> None:
     for path in list(run.died.glob("*.json")):
         if _trial_of(path) in trial_ids:
             path.unlink()
+
+
+def _rank_files(run: RunDir) -> list[Path]:
+    """List the ranks' files, without those that are just being written beside them."""
+    return sorted(path for path in run.state.glob("*.json") if not path.name.startswith("."))
 
 
 def _trial_of(path: Path) -> str | None:

@@ -94,7 +94,9 @@ class Result:
         known = {field.name for field in fields(cls)}
         try:
             values = {key: value for key, value in record.items() if key in known}
-            return cls(**values | {"status": Status(record["status"])})
+            result = cls(**values | {"status": Status(record["status"])})
+            merit(result)  # what has no order is no record
+            return result
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected a trial's record, found {line!r:.80}") from error
 

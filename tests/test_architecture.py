@@ -64,8 +64,8 @@ def test_kernel_larger_than_image_is_refused_with_same_padding():
 
 def test_too_many_blocks_are_refused():
     assert refusal(8, blocks=4, padding="same") == (
-        "blocks: expected so few that each can halve 8×8 images, found one that gets a single"
-        " pixel (kernel_size: 3, padding: same)"
+        "blocks: expected so few blocks that each can halve 8×8 images, found one that gets a"
+        " single pixel (kernel_size: 3, padding: same)"
     )
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hpo import data, datafile
+from hpo import arrayfile, csvfile, data, datafile
 from hpo.errors import InputError
 
 N, SIDE = 23, 2
@@ -179,7 +179,7 @@ def test_load_csv_that_is_wrong_as_a_whole_is_refused(refusal, content, expected
 def test_load_csv_with_a_wrong_row_is_refused_with_its_line(
     refusal, monkeypatch, row, expected, is_late
 ):
-    monkeypatch.setattr(datafile, "PART_BYTES", 40)
+    monkeypatch.setattr(csvfile, "PART_BYTES", 40)
     before = 12 if is_late else 1
     lines = [*rows()[:before], "", row]
     assert refusal({"train.csv": csv(lines)}) == f":{before + 3}: {expected}"
@@ -203,7 +203,8 @@ def test_load_csv_with_a_strange_row_is_refused_with_its_line(refusal, row):
 def test_load_truncated_gzip_is_refused(refusal):
     whole = gzip.compress(csv(rows()))
     assert refusal({"train.csv.gz": whole[:-9]}) == (
-        ": cannot be read: Compressed file ended before the end-of-stream marker was reached"
+        ": expected a whole file, found: Compressed file ended before the end-of-stream marker was"
+        " reached"
     )
 
 
@@ -212,7 +213,9 @@ def test_load_damaged_gzip_is_refused(refusal):
     whole = bytearray(gzip.compress(csv(rows() * 10_000), compresslevel=0))
     second = 10 + 5 + int.from_bytes(whole[11:13], "little")  # of its uncompressed blocks
     whole[second + 1] ^= 0xFF  # its length
-    assert refusal({"train.csv.gz": bytes(whole)}).startswith(": cannot be read: Error -3")
+    assert refusal({"train.csv.gz": bytes(whole)}).startswith(
+        ": expected a whole file, found: Error -3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_load_damaged_gzip_is_refused(refusal):
     ],
 )
 def test_load_npz_that_is_wrong_is_refused(refusal, monkeypatch, named, expected):
-    monkeypatch.setattr(datafile, "PART_ROWS", 4)
+    monkeypatch.setattr(arrayfile, "PART_ROWS", 4)
     assert refusal({"train.npz": npz(**named)}) == expected
 
 
@@ -354,8 +357,8 @@ def test_fingerprint_of_other_content_differs(tmp_path, world, changed):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_parts_of_all_ranks_are_the_whole_in_order(tmp_path, monkeypatch, form, size):
-    monkeypatch.setattr(datafile, "PART_BYTES", 40)
-    monkeypatch.setattr(datafile, "PART_ROWS", 4)
+    monkeypatch.setattr(csvfile, "PART_BYTES", 40)
+    monkeypatch.setattr(arrayfile, "PART_ROWS", 4)
     found = datafile.layout(written(tmp_path, FORMATS[form]))
     shares = [list(found.parts(rank, size)) for rank in range(size)]
     assert all(part.number % size == rank for rank, share in enumerate(shares) for part in share)
@@ -376,7 +379,7 @@ def test_parts_of_all_ranks_are_the_whole_in_order(tmp_path, monkeypatch, form, 
 def test_moments_are_those_of_numpy(world, images, n_rows):
     labels = np.arange(len(images)) % 2
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datafile, "PART_ROWS", n_rows)
+        patch.setattr(arrayfile, "PART_ROWS", n_rows)
         dataset = data.load(world, written(Path(folder), {"a.npz": npz(x=images, y=labels)}))
     # A single grey everywhere is divided by 1.
     wanted = (images.mean(), images.std() if images.min() < images.max() else 1.0)

@@ -56,13 +56,6 @@ def test_parse_unknown_schedule_is_refused_with_the_known_ones():
     assert "dynamic" in message and "scatter" in message
 
 
-def test_parse_missing_test_file_is_refused(tmp_path):
-    path = tmp_path / "test.csv"
-    assert refusal("--test", str(path)) == (
-        f"--test: expected a file of images, found nothing at {path}"
-    )
-
-
 def test_parse_fresh_beside_shard_is_refused():
     assert refusal("--fresh", "--shard", "1/2") == (
         "--fresh: expected no --shard beside it, as shards share a directory"

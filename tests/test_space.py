@@ -100,7 +100,7 @@ def test_order_of_named_space_is_nested_loops_as_written(name):
 def test_order_of_what_others_depend_on_is_slowest():
     grid = Grid(
         {"rate": [1, 2], "depth": [3, 4], "kind": ["deep", "flat"]},
-        {"depth": Condition(("kind",), lambda v: v["kind"] == "deep")},
+        {"depth": Condition({"kind": str}, lambda v: v["kind"] == "deep")},
     )
     assert list(grid) == [
         {"rate": 1, "depth": 3, "kind": "deep"},

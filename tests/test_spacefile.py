@@ -80,9 +80,9 @@ def test_read_binary_file_is_refused(tmp_path, name):
             f":2: unknown hyperparameter 'qqq'; known are {', '.join(hyperparameters.TABLE)}",
         ),
         ("# why\nfilters: []\n", ":2: filters: expected at least one value, found an empty list"),
-        ("epochs: [1, 0]\n", ":1: epochs: expected a whole number from 1, found 0"),
-        ("batch_size: 64.0\n", ":1: batch_size: expected a whole number from 1, found 64.0"),
-        ("batch_size: true\n", ":1: batch_size: expected a whole number from 1, found True"),
+        ("epochs: [1, 0]\n", ":1: epochs: expected a whole number from 1 to 1,000,000, found 0"),
+        ("conv_layers: 2.0\n", ":1: conv_layers: expected a whole number from 1 to 10, found 2.0"),
+        ("blocks: true\n", ":1: blocks: expected a whole number from 1 to 10, found True"),
         (
             "seed: 1\ndropout:\n- 0.5\n- 1\n",
             ":2: dropout: expected a number from 0 to below 1, found 1",
@@ -91,8 +91,8 @@ def test_read_binary_file_is_refused(tmp_path, name):
         ("model: [cnn, mlp]\n", ":1: model: expected one of cnn, dense, linear, found 'mlp'"),
         (
             "filters: [[16, 0]]\n",
-            ":1: filters: expected a whole number from 1 (doubled in each further block) or a"
-            " list of one for each block, found [16, 0]",
+            ":1: filters: expected a whole number from 1 to 65,536 (doubled in each further"
+            " block) or a list of one for each block, found [16, 0]",
         ),
         (
             "dropout: 2024-01-01\n",
@@ -270,4 +270,6 @@ def test_set_replaces_values_and_names_itself_in_errors():
     written = spacefile.read("quick").replaced(*spacefile.parse_set("epochs=0"), place="--set")
     with pytest.raises(InputError) as refused:
         hyperparameters.check(written.values, written.places)
-    assert str(refused.value) == "--set: epochs: expected a whole number from 1, found 0"
+    assert str(refused.value) == (
+        "--set: epochs: expected a whole number from 1 to 1,000,000, found 0"
+    )

@@ -94,8 +94,11 @@ def test_a_trial_goes_on_from_any_point_to_the_same_bit(
     trainer: Trainer, tmp_path: Path, optimizer: str
 ) -> None:
     changes = {
-        "optimizer": optimizer, "batch_norm": True, "dropout": 0.4,
-        "augment": "shift-rotate-zoom", "epochs": 2,
+        "optimizer": optimizer,
+        "batch_norm": True,
+        "dropout": 0.4,
+        "augment": "shift-rotate-zoom",
+        "epochs": 2,
     }
     whole = begin(trainer, **changes)
     cuts = 0

@@ -262,6 +262,10 @@ BAD = {
     "zero epochs": (["--epochs", "0"], "--epochs"),
     "shard": (["--shard", "3/2"], "expected I/N with I from 1 to N, found '3/2'"),
     "out": (["--out", "afile/results"], "--out afile/results: expected a directory"),
+    "no test": (
+        ["--test", "nowhere.csv"],
+        "nowhere.csv: expected a file of images, found no such",
+    ),
     "test": (["--test", "short.csv"], "expected 8×8 images"),
     "space": (["--space", "nospace"], "expected a search space's file or one of quick, ris, big"),
 }
