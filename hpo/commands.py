@@ -141,6 +141,11 @@ def _report(arguments: argparse.Namespace) -> int:
     run = RunDir(arguments.dir)
     standing = publish.publish(run, record.read(run))
     print(f"{run}: {standing.sentence()}")
+    if publish.missing_weights(run, standing):
+        raise InputError(
+            f"{run}: expected the winner's weights in {run.models}, found none; run the search"
+            " again, it trains this one trial once more for its model"
+        )
     return ExitCode.DONE
 
 

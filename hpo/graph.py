@@ -29,7 +29,8 @@ Sums = tuple[float, int]  # of the losses, and of the right answers, over images
 
 
 def configure(threads: int) -> None:
-    """Give TensorFlow its number of threads; before anything else is asked of it."""
+    """Keep TensorFlow to the processor and to this many threads; before anything else."""
+    tf.config.set_visible_devices([], "GPU")  # the ids of this entry's trials say `cpu`
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 

@@ -31,6 +31,7 @@ def standing(run: RunDir, its: record.Record) -> Standing:
 def publish(run: RunDir, its: record.Record) -> Standing:
     """Write best_params.txt, results.csv, best_model.keras and submission.csv.
 
+    The last two are left as they are while the winner's weights are missing.
     The journal is looked at again afterwards: another shard may have ended meanwhile.
     """
     while True:
@@ -80,10 +81,7 @@ def _publish_model(run: RunDir, its: record.Record, trial: Trial) -> None:
     is_new = model_name(run.best_model) != _name(trial)
     if is_new:
         if not run.weights(trial.id).exists():
-            raise InputError(
-                f"{run}: expected the winner's weights in {run.weights(trial.id)}, found none;"
-                " run the search again, it trains this one trial once more"
-            )
+            return
         write_model(run, its, trial)
     if its.test is not None and (is_new or not run.submission.exists()):
         images = data.load_unlabelled(its.test, its.data["side"])

@@ -1,4 +1,4 @@
-"""Loading TensorFlow without the lines that it prints."""
+"""Loading Keras on TensorFlow, without the lines that it prints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Hide what is written to standard error, C++'s part of it too, unless loading fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says: results rest on it
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as heard:

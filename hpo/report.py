@@ -81,7 +81,7 @@ def best_params(standing: Standing) -> str:
         return lines[0] + "\n# No trial has a score yet.\n"
     trial, result = best
     if len({t.config.get("validation_split") for t in standing.trials}) > 1:
-        lines.append("# validation_split varies: the scores stand on different numbers of images.")
+        lines.append("# validation_split varies: the scores stand on different images.")
     head: Config = {"score": result.score, "trial_id": trial.id, "count": n}
     return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
 

@@ -96,6 +96,8 @@ class Worker:
         """Train a finished trial once more, to have its weights; its result stays as it is."""
         training = self._trainer.begin(trial)
         while not training.is_finished():
+            if self._stop.is_requested():
+                return
             training.advance()
         save_arrays(self._run.weights(trial.id), best=training.best_weights)
 
