@@ -103,6 +103,11 @@ class Queue:
         return waiting + sum(map(self._predicted_s, self._taken.values())) / 2
 
     @property
+    def n_unfinished(self) -> int:
+        """How many jobs have no result yet."""
+        return len(self) + len(self._taken)
+
+    @property
     def n_taken(self) -> int:
         """How many jobs are with a rank now."""
         return len(self._taken)

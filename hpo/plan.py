@@ -130,8 +130,7 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     if not plan.start.n_jobs:
         say(options, f"{plan.run}: nothing to train, all of it has been trained before")
     print(f"{plan.run}: {now.sentence()}", flush=True)
-    is_unfinished = any(trial.id not in now.results for trial in _share(options, now.trials))
-    if is_unfinished or len(plan.jobs) or publish.missing_weights(plan.run, now):
+    if plan.jobs.n_unfinished or publish.missing_weights(plan.run, now):
         why = stop.reason or "nothing more fits into the time limit"
         print(f"stopped ({why}); run the same command again to go on", flush=True)
         return ExitCode.STOPPED

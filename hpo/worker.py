@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-import logging
 import time
 import traceback
 import zipfile
-from dataclasses import asdict, astuple, fields, replace
+import zlib
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from hpo import journal, lock
 from hpo.arrays import save_arrays
@@ -18,11 +21,11 @@ from hpo.rundir import RunDir, write_whole
 from hpo.schedule import IsCalledHome, Work
 from hpo.state import RankState
 from hpo.stopping import Stop
-from hpo.train import Epoch, Trainer, Training
+from hpo.train import Epoch, Progress, Trainer, Training
 from hpo.trial import Merit, Result, Status, Trial, merit
 
-_logger = logging.getLogger(__name__)
-
+MAX_ERROR_CHARS = 4000  # of a traceback, its end
+_UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 CHECKPOINT_EVERY_S = 300.0  # what a kill without warning may cost a long trial
 
 
@@ -67,30 +70,47 @@ class Worker:
         lock.check_held(*self._held)
         self._state.trains(trial.id)
         folder = _Folder(self._run, trial)
-        folder.say(f"attempt {attempt} on host {self._signature.host}")
-        for again in range(self._retries + 1):
-            training = None
-            try:
-                training = self._begin(trial, folder)
-                if not self._train(training, folder, is_called_home):
-                    self._state.rests()
-                    return None
-                result = self._result(trial, training, attempt=attempt + again)
+        last = attempt + self._retries
+        while True:
+            folder.say(f"attempt {attempt} on host {self._signature.host}")
+            tried = self._try(trial, attempt, folder, is_called_home)
+            if tried is None:
+                self._state.rests()
+                return None
+            if tried.is_final or attempt == last:
                 break
-            except Exception as error:  # a failed trial is a value; the search goes on
-                if isinstance(error, OSError):
-                    raise  # but not that of our own files
-                text = "".join(traceback.format_exception(error))[-4000:]
-                folder.say(text if not isinstance(error, DivergedError) else str(error))
-                folder.forget_checkpoint()
-                result = self._result(trial, training, attempt=attempt + again, error=error)
-                if isinstance(error, DivergedError):
-                    break
-        self._publish(result, training, work.best)
-        folder.say(f"{result.status.value}: score {result.score}")
+            attempt += 1
+        self._publish(tried, work.best)
+        folder.say(f"{tried.result.status.value}: score {tried.result.score}")
         folder.forget_checkpoint()
         self._state.rests()
-        return result
+        return tried.result
+
+    def _try(
+        self, trial: Trial, attempt: int, folder: _Folder, is_called_home: IsCalledHome
+    ) -> _Tried | None:
+        """Train a trial once; what it raises is a value, as the search goes on."""
+        training: Training | None = None
+        try:
+            training = self._begin(trial, folder)
+            if not self._train(training, folder, is_called_home):
+                return None
+            best = training.progress.best
+            score, val_loss = best.val_accuracy, best.val_loss
+            done = {"score": score, "val_loss": val_loss, "best_epoch": best.epoch}
+            result = self._result(trial, attempt, training, Status.DONE, **done)
+            return _Tried(result, training.best_weights, is_final=True)
+        except OSError:
+            raise  # of this program's own files, not of the trial
+        except DivergedError as error:
+            result = self._result(trial, attempt, training, Status.FAILED, error=str(error))
+            return _Tried(result, [], is_final=True)  # trying again would give the same
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+            folder.say(text)
+            folder.forget_checkpoint()
+            result = self._result(trial, attempt, training, Status.FAILED, error=text)
+            return _Tried(result, [], is_final=False)
 
     def train_for_weights(self, trial: Trial) -> None:
         """Train a finished trial once more, to have its weights; its result stays as it is."""
@@ -106,7 +126,7 @@ class Worker:
         if checkpoint.exists():
             try:
                 training = self._trainer.begin(trial, checkpoint)
-            except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except _UNREADABLE as error:
                 folder.say(f"its checkpoint cannot be read and is left aside: {error}")
             else:
                 folder.rewrite(training.progress.history)
@@ -135,44 +155,44 @@ class Worker:
     def _result(
         self,
         trial: Trial,
-        training: Training | None,
-        *,
         attempt: int,
-        error: Exception | None = None,
+        training: Training | None,
+        status: Status,
+        **outcome: Any,
     ) -> Result:
-        history = training.progress.history if training else []
-        result = replace(
+        progress = training.progress if training else Progress()
+        return replace(
             self._signature,
             id=trial.id,
             config=trial.config,
-            status=Status.DONE if error is None else Status.FAILED,
-            epochs=len(history),
-            seconds=round(training.progress.seconds, 3) if training else 0.0,
+            status=status,
+            epochs=len(progress.history),
+            seconds=round(progress.seconds, 3),
             attempt=attempt,
-        )
-        if isinstance(error, DivergedError):
-            return replace(result, error=str(error))
-        if error is not None:
-            return replace(result, error="".join(traceback.format_exception(error))[-4000:])
-        assert training is not None
-        best = training.progress.best
-        return replace(
-            result, score=best.val_accuracy, val_loss=best.val_loss, best_epoch=best.epoch
+            **outcome,
         )
 
-    def _publish(self, result: Result, training: Training | None, best: Merit) -> None:
+    def _publish(self, tried: _Tried, best: Merit) -> None:
         """Put the result on disk; before it, its weights if it may be the winner."""
-        mine = merit(result)
+        result, mine = tried.result, merit(tried.result)
         is_best = result.status is Status.DONE and mine < min([best, *self._saved])
         if is_best:
-            assert training is not None
-            save_arrays(self._run.weights(result.id), best=training.best_weights)
+            save_arrays(self._run.weights(result.id), best=tried.weights)
         lock.check_held(*self._held)
         self._writer.append(result)
         if is_best:
             for _, _, beaten in self._saved:
                 self._run.weights(beaten).unlink(missing_ok=True)
             self._saved = [mine]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What came of training a trial once; another try is of use unless `is_final`."""
+
+    result: Result
+    weights: list[np.ndarray]
+    is_final: bool
 
 
 class _Folder:
