@@ -121,9 +121,10 @@ def _agree_on_rows(world: World, of: Layout, parts: list[Part]) -> list[tuple[in
         InputError: for the first error in the file's order, on every rank the same.
     """
     mine = [(p.number, p.n_lines, p.error, p.line, world.rank, len(p.images)) for p in parts]
-    everyone = sorted(itertools.chain.from_iterable(world.all_gather(mine)))
-    _check(of, [told[:4] for told in everyone])
-    rows = [(told[4], told[5]) for told in everyone]
+    told = itertools.chain.from_iterable(world.all_gather(mine))
+    everyone = sorted(told, key=lambda of_part: of_part[0])
+    _check(of, [of_part[:4] for of_part in everyone])
+    rows = [of_part[4:] for of_part in everyone]
     if not sum(n for _, n in rows):
         after = " after the header" if of.n_head_lines else ""
         raise InputError(f"{of.path}: expected images, found none{after}")

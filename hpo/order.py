@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Queue:
         self._taken: dict[str, Job] = {}
         self._compiled: dict[int, set[str]] = defaultdict(set)
         self._estimator = Estimator()
+        self._guard = threading.RLock()  # the progress line's thread looks in
         for job in jobs:
             self._waiting[job.is_late, job.network].append(job)
             self._waiting_s[job.is_late, job.network] += job.predicted_s
@@ -52,6 +54,10 @@ class Queue:
         A rank's first job need not fit: it will be saved and continued, and without this a trial
         longer than any time limit would never be trained.
         """
+        with self._guard:
+            return self._take(rank, time_left_s)
+
+    def _take(self, rank: int, time_left_s: float) -> Job | None:
         if rank not in self._compiled or not self._estimator.has_seen:
             time_left_s = math.inf
         fitting = [
@@ -79,9 +85,10 @@ class Queue:
 
     def note(self, result: Result) -> None:
         """Learn from a result that has come back."""
-        job = self._taken.pop(result.id, None)
-        if job is not None and result.status is Status.DONE:
-            self._estimator.note(job.network, job.predicted_s, result.seconds)
+        with self._guard:
+            job = self._taken.pop(result.id, None)
+            if job is not None and result.status is Status.DONE:
+                self._estimator.note(job.network, job.predicted_s, result.seconds)
 
     def shares(self, n_ranks: int) -> list[list[Job]]:
         """Deal all jobs at once: as many to each rank, and about as long."""
@@ -96,11 +103,12 @@ class Queue:
 
     def left_s(self) -> float:
         """Guess the seconds of one core for all that is not finished."""
-        waiting = sum(
-            self._estimator.corrected_s(network, s) + COMPILE_S
-            for (_, network), s in self._waiting_s.items()
-        )
-        return waiting + sum(map(self._predicted_s, self._taken.values())) / 2
+        with self._guard:
+            waiting = sum(
+                self._estimator.corrected_s(network, s) + COMPILE_S
+                for (_, network), s in self._waiting_s.items()
+            )
+            return waiting + sum(map(self._predicted_s, self._taken.values())) / 2
 
     @property
     def n_unfinished(self) -> int:
