@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
 
-.PHONY: run mpitest test test-mpi test-kill check format clean
+.PHONY: help run mpitest test test-mpi test-kill check format clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
 run: .venv/runs ## train the shipped grid on NP ranks
 	$(BIN)/mpirun -np $(NP) $(BIN)/python rismpi.py $(OPTIONS)

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hpo import launcher, options
+from hpo import launcher, options, quiet
 from hpo.errors import ExitCode, InputError, LockLostError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
         space: the script's own search space, used unless the options name another.
         argv: the options; those of the command line if None.
     """
+    quiet.show_anything()
     is_first = launcher.is_first()
     try:
         chosen = options.parse(argv, is_first=is_first)
@@ -58,8 +59,12 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
     except LockLostError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return _abort(world, error.exit_code)
+    except BrokenPipeError:
+        # Nobody reads any more what this prints; it must not print that, at the exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _abort(world, ExitCode.FAILED)
     except KeyboardInterrupt:
-        print("interrupted again: leaving at once; nothing that was finished is lost", flush=True)
+        print("interrupted: leaving at once; nothing that was finished is lost", flush=True)
         return _abort(world, ExitCode.STOPPED)
     except BaseException:
         traceback.print_exc()

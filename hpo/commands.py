@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo import architecture, cost, hyperparameters, sampling, spacefile
+from hpo import architecture, cost, datafile, hyperparameters, quiet, sampling, spacefile
 from hpo.errors import ExitCode, InputError
 from hpo.progress import duration
-from hpo.report import yaml_value
+from hpo.report import compact, yaml_value
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Grid
 
@@ -22,9 +22,13 @@ _BUNDLED_SIDE, _BUNDLED_IMAGES, _CLASSES = 8, 1797, 10
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
+    quiet.show_anything()
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except OSError as error:
+        print(f"error: {error.filename or arguments.dir}: {error.strerror}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -46,16 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     space.add_argument(
         "--data",
         metavar="PATH",
-        help="the images to estimate the cost for; default scikit-learn's digits",
+        help="the images to estimate the cost for; default ./train.csv if it is there,"
+        " else scikit-learn's digits",
     )
     space.set_defaults(run=_space)
 
     status = commands.add_parser("status", help="say how far a run is: exit 0 finished, 75 not")
-    status.add_argument("dir", metavar="DIR")
+    status.add_argument("dir", nargs="?", default="results", metavar="DIR")
     status.set_defaults(run=_status)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
-    report.add_argument("dir", metavar="DIR")
+    report.add_argument("dir", nargs="?", default="results", metavar="DIR")
     report.set_defaults(run=_report)
 
     predict = commands.add_parser("predict", help="answer new images with a run's best model")
@@ -72,8 +77,9 @@ def _space(arguments: argparse.Namespace) -> int:
         written = written.replaced(*spacefile.parse_set(text), place="--set")
     hyperparameters.check(written.values, written.places)
     side, n_images = _BUNDLED_SIDE, _BUNDLED_IMAGES
-    if arguments.data is not None:
-        side, n_images = _size(arguments.data)
+    data_path = arguments.data or datafile.default_path()
+    if data_path != datafile.BUNDLED:
+        side, n_images = _size(data_path)
     grid = sampling.grid(written)
     sampling.check_fit(grid, side, n_images, _CLASSES)
     seconds, n_flop = _cost(grid, side, n_images)
@@ -123,14 +129,23 @@ def _status(arguments: argparse.Namespace) -> int:
     print(f"{run}: {standing.sentence()}")
     if standing.is_finished:
         return ExitCode.DONE
-    for path in sorted(run.state.glob("lock*")):
-        holder = lock.holder_of(path)
-        if holder is not None and lock.is_alive(path):
-            print(f"  running since {holder.since} on host {holder.host}, process {holder.pid}")
+    alive = {
+        holder.start: holder
+        for path in sorted(run.state.glob("lock*"))
+        if (holder := lock.holder_of(path)) is not None and lock.is_alive(path)
+    }
+    for holder in alive.values():
+        print(f"  running since {holder.since} on host {holder.host}, process {holder.pid}")
+    if not alive:
+        print("  not running; run the same command again to go on")
+    configs = {trial.id: trial.config for trial in standing.trials}
     for told in state.running(run):
+        if told["start"] not in alive:
+            continue
         print(
-            f"  rank {told['rank']} on host {told['host']} trains {told['trial']},"
-            f" epoch {int(str(told['epoch'])) + 1}, since {told['since']}"
+            f"  rank {told['rank']} on host {told['host']} trains {told['trial']}, epoch"
+            f" {int(str(told['epoch'])) + 1}, since {told['since']}:"
+            f" {compact(configs.get(str(told['trial']), {}))}"
         )
     return ExitCode.STOPPED
 

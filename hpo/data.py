@@ -80,8 +80,8 @@ def load(world: World, path: str) -> Dataset:
             f"{path}: expected at least as many images as classes ({n_classes}, as the largest"
             f" label is {n_classes - 1}), found {n_images}"
         )
-    if n_classes == 1:
-        raise InputError(f"{path}: expected at least two classes, found only label 0")
+    if labels.min() == labels.max():
+        raise InputError(f"{path}: expected at least two classes, found only label {labels[0]}")
     return Dataset(path, images, labels, found.side, n_classes, mean, std, fingerprint)
 
 

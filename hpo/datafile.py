@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 
 from hpo import arrayfile, csvfile
 from hpo.errors import InputError
@@ -10,6 +11,11 @@ from hpo.imagefile import Layout, head
 
 BUNDLED = "scikit-learn's digits"
 UNREADABLE = (OSError, EOFError, zlib.error)  # gzip raises all three
+
+
+def default_path() -> str:
+    """Name the data of a search that names none: ./train.csv if it is there, else the digits."""
+    return "train.csv" if Path("train.csv").exists() else BUNDLED
 
 
 def layout(path: str, *, labelled: bool = True) -> Layout:

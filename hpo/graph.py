@@ -7,6 +7,7 @@ of them share it; `reset` brings everything that a trial can change back to its 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import keras
@@ -30,6 +31,8 @@ Sums = tuple[float, int]  # of the losses, and of the right answers, over images
 
 def configure(threads: int) -> None:
     """Keep TensorFlow to the processor and to this many threads; before anything else."""
+    # It warns of every few networks that are compiled; compiling them is what is wanted here.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     tf.config.set_visible_devices([], "GPU")  # the ids of this entry's trials say `cpu`
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hpo.errors import InputError
 from hpo.space import Condition
-from hpo.trial import Config, plain
+from hpo.trial import Config, canonical, plain
 
 Check = Callable[[object], bool]
 
@@ -63,7 +63,9 @@ _UNITS = _is_integer(1, MOST_UNITS)
 
 
 def _choice(default: object, *names: object, shapes_network: bool = False) -> Hyperparameter:
-    words = "one of " + ", ".join("null" if name is None else str(name) for name in names)
+    words = (
+        f"one of {', '.join(name if isinstance(name, str) else canonical(name) for name in names)}"
+    )
     return Hyperparameter(default, _is_one_of(*names), words, shapes_network)
 
 

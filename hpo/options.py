@@ -51,6 +51,9 @@ def parse(argv: Sequence[str] | None, *, is_first: bool) -> Options:
     arguments = parser(is_first=is_first).parse_args(argv)
     values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
     options = Options(**values | {"set": tuple(arguments.set)})
+    for name in ("data", "test", "out"):
+        if getattr(options, name) == "":  # an unset variable in a job file
+            raise InputError(f"--{name}: expected a path, found ''")
     if options.fresh and options.shard:
         raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
     return options

@@ -8,7 +8,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,9 +30,10 @@ from hpo.options import Options
 from hpo.order import Job, Queue
 from hpo.report import Standing
 from hpo.rundir import RunDir
+from hpo.space import Grid
 from hpo.spacefile import Written
 from hpo.stopping import Stop
-from hpo.trial import WORST, Merit, Result, Status, Trial, canonical, merit
+from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, merit
 
 _logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Start:
     n_jobs: int
     best: Merit
     retrain: Trial | None  # the winner, if its weights are missing
+    retried: frozenset[str]  # trials that have failed and are to be trained again
 
 
 @dataclass
@@ -75,7 +77,7 @@ def read_space(options: Options, space: Mapping[str, object]) -> Written:
     if options.space is not None:
         written = spacefile.read(options.space)
     else:
-        written = spacefile.written(dict(space), Path(sys.argv[0]).name)
+        written = spacefile.written(space, Path(sys.argv[0]).name)
     for text in options.set:
         written = written.replaced(*spacefile.parse_set(text), place="--set")
     if options.epochs is not None:
@@ -107,28 +109,31 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
             identity=identity,
             data=dataset.describe(),
             options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
+            defaults=_unsearched(grid, dataset.side),
             test=None if options.test is None else os.path.abspath(options.test),
         )
         its.write(run)
         _log_to(run.log)
         _fail_deadly(run, name, trials)
         standing = Standing(trials, journal.replay(run.journal))
-        jobs = _jobs(run, options, standing, dataset)
+        retried = _to_retry(run, options, standing)
+        jobs = _jobs(run, options, standing, dataset, retried)
     except BaseException:
         lock.release()
         raise
     _logger.info("start %s: %s; %d to train", name, standing.sentence(), len(jobs))
     best = WORST if standing.best is None else merit(standing.best[1])
     missing = publish.missing_weights(run, standing)
-    return Plan(Start(name, lock.path, len(jobs), best, missing), run, lock, its, standing, jobs)
+    start = Start(name, lock.path, len(jobs), best, missing, retried)
+    return Plan(start, run, lock, its, standing, jobs)
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     """Write the report, say how it ended, and find the exit code."""
     now = publish.publish(plan.run, plan.record)
     _logger.info("end: %s", now.sentence())
-    if not plan.start.n_jobs:
-        say(options, f"{plan.run}: nothing to train, all of it has been trained before")
+    if not plan.start.n_jobs and not plan.start.retrain:
+        say(options, f"{plan.run}: nothing to train, all of it has been tried before")
     print(f"{plan.run}: {now.sentence()}", flush=True)
     if plan.jobs.n_unfinished or publish.missing_weights(plan.run, now):
         why = stop.reason or "nothing more fits into the time limit"
@@ -138,10 +143,17 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     if now.is_finished:
         publish.tidy(plan.run, now)
         state.clear(plan.run)
+    elif options.shard is not None:
+        say(options, "this shard is finished; the rest is for the others")
+    if now.n_failed:
+        say(
+            options, f"why trials failed is in {plan.run.results}; --retry-failed tries them again"
+        )
     if now.best is None:
-        print(f"every trial failed; the reasons are in {plan.run.results}", file=sys.stderr)
+        print("every trial failed", file=sys.stderr)
         return ExitCode.FAILED
-    say(options, f"the best configuration is in {plan.run.best_params}")
+    answers = f", the answers for {options.test} in {plan.run.submission}" if options.test else ""
+    say(options, f"the best configuration is in {plan.run.best_params}{answers}")
     return ExitCode.DONE
 
 
@@ -184,17 +196,29 @@ def _fail_deadly(run: RunDir, start: str, trials: Sequence[Trial]) -> None:
     writer.close()
 
 
-def _jobs(run: RunDir, options: Options, standing: Standing, dataset: Dataset) -> Queue:
+def _to_retry(run: RunDir, options: Options, standing: Standing) -> frozenset[str]:
+    """Find the failed trials that are to be trained again, and forget what they have killed."""
+    if not options.retry_failed:
+        return frozenset()
+    share = {trial.id for trial in _share(options, standing.trials)}
+    failed = {result.id for result in standing.finished if result.status is Status.FAILED}
+    state.forgive(run, failed & share)
+    return frozenset(failed & share)
+
+
+def _jobs(
+    run: RunDir,
+    options: Options,
+    standing: Standing,
+    dataset: Dataset,
+    retried: Collection[str],
+) -> Queue:
     """Find what is left to train."""
-    again = set()
-    if options.retry_failed:
-        again = {result.id for result in standing.finished if result.status is Status.FAILED}
-        state.forgive(run, again)
     deaths = state.deaths(run)
     return Queue(
         _job(trial, dataset, deaths[trial.id])
         for trial in _share(options, standing.trials)
-        if trial.id not in standing.results or trial.id in again
+        if trial.id not in standing.results or trial.id in retried
     )
 
 
@@ -204,6 +228,12 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
     stack = architecture.layers(config, dataset.side, dataset.n_classes)
     predicted_s = cost.predicted_s(config, dataset.n_images, architecture.multiply_adds(stack))
     return Job(trial, canonical(network), predicted_s, 1 + died, died >= state.LATE_FROM_DEATHS)
+
+
+def _unsearched(grid: Grid, image_side: int) -> Config:
+    """Give the defaults of what the space leaves out: with it, the whole configuration."""
+    usual = hyperparameters.defaults(image_side)
+    return {name: value for name, value in usual.items() if name not in grid.values}
 
 
 def _share(options: Options, trials: Sequence[Trial]) -> Sequence[Trial]:

@@ -21,7 +21,7 @@ from hpo.trial import WORST, Merit, Result, Status, merit
 PLAIN_EVERY_S = 30.0
 LIVE_EVERY_S = 0.5
 UNKNOWN_WIDTH = 80
-_LAUNCHERS = ("mpirun", "mpiexec", "mpiexec.hydra", "orterun", "prterun", "prun")
+_LAUNCHERS = ("mpirun", "mpiexec", "orterun", "prterun", "prun")  # mpirun.openmpi too
 
 
 class Progress:
@@ -152,7 +152,7 @@ def _launcher_output() -> Path | None:
     while pid > 1:
         process = Path(f"/proc/{pid}")
         name, fields = _name_and_fields(process)
-        if name in _LAUNCHERS:
+        if name.startswith(_LAUNCHERS):
             output = (process / "fd" / "1").readlink()
             return output if output.is_relative_to("/dev") else None  # not a pipe or a file
         pid = int(fields[1])

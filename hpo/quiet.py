@@ -1,7 +1,8 @@
-"""Loading Keras on TensorFlow, without the lines that it prints."""
+"""What may reach a terminal: any text, but not what TensorFlow prints while it loads."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -9,9 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def show_anything() -> None:
+    """Let a terminal that lacks a character show a question mark: no text may stop a search."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 @contextmanager
 def loading() -> Iterator[None]:
-    """Hide what is written to standard error, C++'s part of it too, unless loading fails."""
+    """Load Keras on TensorFlow; what both write to standard error is shown only if that fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says: results rest on it
     sys.stderr.flush()

@@ -6,7 +6,7 @@ import io
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Record:
     identity: Mapping[str, object]
     data: Mapping[str, Any]
     options: Mapping[str, object]
+    defaults: Mapping[str, object] = field(default_factory=dict)  # of what the space leaves out
     test: str | None = None
 
     def write(self, run: RunDir) -> None:
@@ -51,6 +52,7 @@ class Record:
         yaml.dump(
             {
                 "space": dict(self.space),
+                "defaults": dict(self.defaults),
                 "options": dict(self.options),
                 "identity": dict(self.identity),
                 "data": dict(self.data),
@@ -71,11 +73,10 @@ def read(run: RunDir) -> Record:
     """
     try:
         found = YAML(typ="safe", pure=True).load(run.search.read_text(encoding="utf-8"))
-        return Record(
-            **{name: found[name] for name in ("space", "identity", "data", "options", "test")}
-        )
+        return Record(**{known.name: found[known.name] for known in fields(Record)})
     except OSError as error:
-        raise InputError(f"{run}: expected a run directory, found no search.yaml in it") from error
+        found = "no search.yaml in it" if run.root.is_dir() else "no such directory"
+        raise InputError(f"{run}: expected a run directory, found {found}") from error
     except (YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InputError(
             f"{run.search}: expected what a search has written, found something"
@@ -100,7 +101,7 @@ def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> None:
         now = data if is_data else ours
         differ = " (another content)" if is_data and then == now else ""
         raise InputError(
-            f"{run}: expected a run of this search, found one with another {name}: {then}, not"
+            f"{run}: expected a run of this search, found one whose {name} is {then}, not"
             f" {now}{differ}; give another --out, or --fresh to set this one aside"
         )
 

@@ -145,7 +145,7 @@ def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
                 *(_cell(config[name]) if name in config else "" for name in names),
                 *(_cell(getattr(result, name)) for name in _COLUMNS_AFTER[:-2]),
                 _cell(result.id in known),
-                _last_line(result.error),
+                last_line(result.error),
             ]
         )
     return text.getvalue()
@@ -163,6 +163,6 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _last_line(error: str | None) -> str:
+def last_line(error: str | None) -> str:
     """Give an error's message; the whole traceback is in the journal and the trial's log."""
     return error.strip().splitlines()[-1] if error and error.strip() else ""

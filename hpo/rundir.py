@@ -61,6 +61,9 @@ class RunDir:
     def trial(self, trial_id: str) -> Path:
         return self.trials / trial_id
 
+    def log_of(self, trial_id: str) -> Path:
+        return self.trial(trial_id) / "trial.log"
+
     def checkpoint(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "checkpoint.npz"
 

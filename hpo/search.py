@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import data, datafile, journal, plan, quiet, record, schedule, state
@@ -13,7 +12,7 @@ from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
-from hpo.report import compact
+from hpo.report import compact, last_line
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
 from hpo.trial import Result, Status
@@ -37,7 +36,7 @@ def run(world: World, options: Options, space: Mapping[str, object], began_s: fl
     """
     stop = Stop(options.time_limit_min, started_s=began_s)
     stop.listen()
-    path = options.data or ("train.csv" if Path("train.csv").exists() else datafile.BUNDLED)
+    path = options.data or datafile.default_path()
     written = world.on_root(lambda: plan.read_space(options, space))
     dataset = data.load(world, path)
     held: list[Plan] = []  # on rank 0 only
@@ -125,12 +124,13 @@ def _train_and_show(
 
 
 def _progress(held: Plan, options: Options, world: World) -> Progress:
-    jobs, finished = held.jobs, held.standing.finished
+    jobs = held.jobs
+    finished = [r for r in held.standing.finished if r.id not in held.start.retried]
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
     plan.say(
         options,
         f"{len(held.standing.trials):,} combinations, {len(jobs):,} to train on {ranks}"
-        f" ({world.library}), about {duration(jobs.left_s() / world.size)};"
+        f" ({world.library}), about {duration(jobs.left_s() / world.size)}; {_images(held)};"
         f" run directory {held.run}",
     )
     progress = Progress(
@@ -145,7 +145,13 @@ def _progress(held: Plan, options: Options, world: World) -> Progress:
     return progress
 
 
+def _images(held: Plan) -> str:
+    its = held.record.data
+    return f"{its['images']:,} images of {its['side']}×{its['side']} from {its['path']}"
+
+
 def _show(progress: Progress, options: Options, result: Result) -> None:
+    log = RunDir(options.out).log_of(result.id)
     progress.count(result)
     score = "failed" if result.score is None else f"{result.score:.4f}"
     line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
@@ -153,7 +159,12 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
     if options.verbose:
         progress.say(line)
     if result.error is not None:
-        _logger.warning("%s failed: %s", result.id, result.error.strip().splitlines()[-1])
+        _logger.warning(
+            "failed: %s: %s; more in %s",
+            compact(result.config),
+            last_line(result.error),
+            log,
+        )
 
 
 def _warn_of_unequal_nodes(world: World) -> None:

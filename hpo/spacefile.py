@@ -76,14 +76,17 @@ def read(source: str) -> Written:
     path = Path(source)
     if path.is_dir() and (path / "search.yaml").is_file():
         path = path / "search.yaml"
-    if not path.exists():
+    if not path.is_file():
+        found = "a directory without a search.yaml" if path.is_dir() else "neither"
         raise InputError(
-            f"{source}: expected a search space's file or one of {', '.join(NAMED)}, found neither"
+            f"{source}: expected a search space's file or one of {', '.join(NAMED)}, found {found}"
         )
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a text file, found {_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a text file, found a binary one") from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a text file, found: {_reason(error)}") from error
     return _from_script(text, path) if path.suffix == ".py" else _from_yaml(text, path)
 
 
@@ -91,6 +94,8 @@ def written(
     values: Mapping[Any, object], name: str, lines: Mapping[Any, int] | None = None
 ) -> Written:
     """Check that a mapping is a search space: names with lists of values (or single ones)."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{name}: expected a dictionary of lists, found {values!r:.60}")
     lists: dict[str, list[object]] = {}
     places: dict[str, str] = {}
     if not values:
@@ -163,7 +168,7 @@ def _from_yaml(text: str, path: Path) -> Written:
         raise InputError(f"{path}:{line}: expected YAML, but {error.problem}") from error
     except _NOT_YAML as error:
         raise InputError(f"{path}: expected YAML, but {_reason(error)}") from error
-    if isinstance(found, CommentedMap) and isinstance(found.get("space"), CommentedMap):
+    if isinstance(found, CommentedMap) and {"space", "identity"} <= found.keys():
         found = found["space"]  # a run's search.yaml
     if not isinstance(found, CommentedMap):
         raise InputError(f"{path}: expected `name: [value, …]` lines, found {_kind(found)}")

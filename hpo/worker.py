@@ -81,7 +81,8 @@ class Worker:
                 break
             attempt += 1
         self._publish(tried, work.best)
-        folder.say(f"{tried.result.status.value}: score {tried.result.score}")
+        score = "" if tried.result.score is None else f": score {tried.result.score}"
+        folder.say(f"{tried.result.status.value}{score}")
         folder.forget_checkpoint()
         self._state.rests()
         return tried.result
@@ -201,11 +202,12 @@ class _Folder:
     def __init__(self, run: RunDir, trial: Trial) -> None:
         self._root = run.trial(trial.id)
         self.checkpoint = run.checkpoint(trial.id)
+        self._log = run.log_of(trial.id)
         self._root.mkdir(parents=True, exist_ok=True)
         write_whole(self._root / "config.yaml", settings_text(trial.config), durable=False)
 
     def say(self, text: str) -> None:
-        with (self._root / "trial.log").open("a", encoding="utf-8") as file:
+        with self._log.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
 
     def rewrite(self, history: list[Epoch]) -> None:

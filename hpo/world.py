@@ -20,6 +20,7 @@ import numpy as np
 from hpo import launcher
 from hpo.errors import InputError
 
+_WITHOUT_MPI = ""  # why there is no MPI, if there is none
 try:
     import mpi4py
 
@@ -28,8 +29,9 @@ try:
     mpi4py.rc.initialize = False
     mpi4py.rc.finalize = True
     from mpi4py import MPI
-except (ImportError, RuntimeError):  # RuntimeError: mpi4py is there, an MPI library is not
+except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library to load
     MPI = None  # type: ignore[assignment]  # the type checker has one
+    _WITHOUT_MPI = str(error).splitlines()[0]
 
 T = TypeVar("T")
 
@@ -87,14 +89,15 @@ class World:
         raise InputError(
             f"expected {found[1]} ranks, as the launcher started, but this one is alone in its MPI"
             f" world: launcher and MPI library ({self.library}) do not belong together; use the"
-            f" mpirun beside {sys.executable}, or srun --mpi=pmi2 with the mpich wheel"
+            f" mpirun beside {sys.executable}, name the launcher's own libmpi.so in MPI4PY_LIBMPI,"
+            " or under Slurm use srun --mpi=pmi2 with the mpich wheel"
         )
 
     @property
     def library(self) -> str:
         """The MPI library's name and version, in one short line."""
         if self._comm is None:
-            return "no MPI library"
+            return f"no MPI library: {_WITHOUT_MPI}"
         return " ".join(MPI.Get_library_version().split(",")[0].split()[:3]).replace(":", "")
 
     @property

@@ -42,16 +42,13 @@ def test_read_missing_file_is_refused(tmp_path):
 def test_read_directory_without_search_is_refused(tmp_path):
     with pytest.raises(InputError) as refused:
         spacefile.read(str(tmp_path))
-    assert str(refused.value) == f"{tmp_path}: expected a text file, found Is a directory"
+    assert str(refused.value).endswith(", found a directory without a search.yaml")
 
 
 @pytest.mark.parametrize("name", ["space.yaml", "space.py"])
 def test_read_binary_file_is_refused(tmp_path, name):
     path = tmp_path / name
-    assert message(path, bytes(range(256))) == (
-        f"{path}: expected a text file, found 'utf-8' codec can't decode byte 0x80"
-        " in position 128: invalid start byte"
-    )
+    assert message(path, bytes(range(256))) == f"{path}: expected a text file, found a binary one"
 
 
 @pytest.mark.parametrize(
