@@ -29,6 +29,8 @@ def npz_layout(path: str, labelled: bool) -> Layout:
         )
     if images.ndim > 2 and images.shape[1] != images.shape[2]:
         raise InputError(f"{path}: expected square images, found {images.shape[1:]}")
+    if images.ndim > 3 and images.shape[3:] != (1,):
+        raise InputError(f"{path}: expected images of one channel, found {images.shape[1:]}")
     return Layout(path, math.prod(images.shape[1:]), _npz_parts, 0 if labelled else None)
 
 
@@ -37,7 +39,7 @@ def _npz_arrays(path: str) -> dict[str, np.ndarray]:
         # Opened here, as NumPy leaves a file open that turns out to be no archive.
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             members = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
+    except (ValueError, zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: encrypted
         raise InputError(f"{path}: expected arrays of numbers, found {error}") from error
     return {name: a for name, a in members.items() if isinstance(a, np.ndarray)}
 

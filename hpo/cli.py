@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpo import launcher, options, quiet
 from hpo.errors import ExitCode, InputError, LockLostError
+from hpo.stopping import Stop
 
 if TYPE_CHECKING:
     from hpo.world import World
@@ -37,6 +38,8 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
         chosen = options.parse(argv, is_first=is_first)
     except InputError as error:
         return _refuse(error, is_first=is_first)
+    stop = Stop(chosen.time_limit_min, started_s=_BEGAN_S)
+    stop.listen()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(chosen.threads)
     level = logging.ERROR if chosen.quiet else logging.WARNING
@@ -45,23 +48,22 @@ def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
     logging.getLogger("hpo").addHandler(console)
     logging.getLogger("hpo").setLevel(logging.INFO)
 
-    # Only now, as NumPy and MPI read their threads when they are loaded, and a mistyped option
-    # should cost nothing.
-    from hpo import search
-    from hpo.world import World
-
     world = None
     try:
+        # Only now, as NumPy and MPI read their threads when they are loaded, and a mistyped
+        # option should cost nothing.
+        from hpo import search
+        from hpo.world import World
+
         world = World()
-        return search.run(world, chosen, space, _BEGAN_S)
+        return search.run(world, chosen, space, stop)
     except InputError as error:
         return _refuse(error, is_first=is_first)
     except LockLostError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return _abort(world, error.exit_code)
     except BrokenPipeError:
-        # Nobody reads any more what this prints; it must not print that, at the exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        quiet.say_no_more()
         return _abort(world, ExitCode.FAILED)
     except KeyboardInterrupt:
         print("interrupted: leaving at once; nothing that was finished is lost", flush=True)

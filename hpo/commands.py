@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except OSError as error:
-        print(f"error: {error.filename or arguments.dir}: {error.strerror}", file=sys.stderr)
-        return ExitCode.BAD_INPUT
+    except BrokenPipeError:
+        quiet.say_no_more()
+        return ExitCode.FAILED
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -115,8 +115,8 @@ def _cost(grid: Grid, side: int, n_images: int) -> tuple[float, float]:
         config = hyperparameters.complete(kinds[index], side)
         work = architecture.multiply_adds(architecture.layers(config, side, _CLASSES))
         seconds += cost.predicted_s(config, n_images, work)
-        n_train, n_validation = cost.split_sizes(n_images, float(str(config["validation_split"])))
-        n_flop += 2 * work * (3 * n_train + n_validation) * int(str(config["epochs"]))
+        n_train, n_validation = cost.split_sizes(n_images, config["validation_split"])
+        n_flop += 2 * work * (3 * n_train + n_validation) * config["epochs"]
     scale = grid.count / len(sampled)
     return seconds * scale, n_flop * scale
 
@@ -127,13 +127,16 @@ def _status(arguments: argparse.Namespace) -> int:
     run = RunDir(arguments.dir)
     standing = publish.standing(run, record.read(run))
     print(f"{run}: {standing.sentence()}")
-    if standing.is_finished:
-        return ExitCode.DONE
     alive = {
         holder.start: holder
         for path in sorted(run.state.glob("lock*"))
         if (holder := lock.holder_of(path)) is not None and lock.is_alive(path)
     }
+    if standing.is_finished and not alive:
+        if publish.is_published(run, standing):
+            return ExitCode.DONE
+        print("  its files are not up to date; run the same command again, or hpo report")
+        return ExitCode.STOPPED
     for holder in alive.values():
         print(f"  running since {holder.since} on host {holder.host}, process {holder.pid}")
     if not alive:
@@ -175,5 +178,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         sys.stdout.write(text)
     else:
-        write_whole(Path(arguments.out), text)
+        try:
+            write_whole(Path(arguments.out), text)
+        except OSError as error:
+            raise InputError(f"--out {arguments.out}: {error.strerror}") from error
     return ExitCode.DONE

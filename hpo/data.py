@@ -109,7 +109,7 @@ def _read(of: Layout, rank: int, size: int) -> list[Part]:
     """Read a rank's share; what cannot be read is a value, as the other ranks wait for it."""
     try:
         return list(of.parts(rank, size))
-    except UNREADABLE as error:
+    except (*UNREADABLE, InputError) as error:
         host = f" on {socket.gethostname()}" if size > 1 else ""
         return [Part.wrong(f"expected a whole file, found{host}: {reason(error)}")]
 

@@ -39,7 +39,7 @@ def layout(path: str, *, labelled: bool = True) -> Layout:
     except UNREADABLE as error:
         raise InputError(f"{path}: expected a file of images, found {reason(error)}") from error
     side = found.side
-    if side**2 != found.n_pixels:
+    if side == 0 or side**2 != found.n_pixels:
         raise InputError(
             f"{path}: expected square images, found {found.n_pixels} pixels,"
             f" between {side}×{side} and {side + 1}×{side + 1}"

@@ -182,7 +182,11 @@ def check_held(path: Path, start: str) -> None:
     Raises:
         LockLostError: if another start holds it, or nobody.
     """
-    if not is_held_by(path, start):
+    try:
+        is_held = is_held_by(path, start)
+    except InputError:
+        is_held = False
+    if not is_held:
         raise LockLostError(f"{path}: this search's lock is gone; another start has taken over")
 
 

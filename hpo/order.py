@@ -14,6 +14,7 @@ from hpo.trial import Result, Status, Trial
 # Within this share of the longest, a network that the rank has compiled already comes first:
 # predictions are no better than that, and compiling costs as much as a short trial.
 AS_LONG_AS = 0.8
+DEALER = -1  # takes all jobs, to deal them
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Job:
     predicted_s: float
     attempt: int = 1
     is_late: bool = False  # was in flight at several deaths: only when all else is done
+    is_lone: bool = False  # at more: with nothing else in flight, to see which one it is
+
+    @property
+    def queue(self) -> tuple[int, str]:
+        """Name the queue that it waits in; the lower number goes first."""
+        return self.is_late + self.is_lone, self.network
 
 
 class Queue:
@@ -33,15 +40,15 @@ class Queue:
     def __init__(self, jobs: Iterable[Job]) -> None:
         # By network, the longest last: a correction is common to a network, so that this order
         # never changes, and taking costs a look at each network's last job.
-        self._waiting: dict[tuple[bool, str], list[Job]] = defaultdict(list)
-        self._waiting_s: dict[tuple[bool, str], float] = defaultdict(float)
+        self._waiting: dict[tuple[int, str], list[Job]] = defaultdict(list)
+        self._waiting_s: dict[tuple[int, str], float] = defaultdict(float)
         self._taken: dict[str, Job] = {}
         self._compiled: dict[int, set[str]] = defaultdict(set)
         self._estimator = Estimator()
         self._guard = threading.RLock()  # the progress line's thread looks in
         for job in jobs:
-            self._waiting[job.is_late, job.network].append(job)
-            self._waiting_s[job.is_late, job.network] += job.predicted_s
+            self._waiting[job.queue].append(job)
+            self._waiting_s[job.queue] += job.predicted_s
         for some in self._waiting.values():
             some.sort(key=lambda job: (job.predicted_s, -job.trial.index))
 
@@ -67,14 +74,16 @@ class Queue:
         ]
         if not fitting:
             return None
-        is_late = min(found[1][0] for found in fitting)
-        fitting = [found for found in fitting if found[1][0] == is_late]
+        first = min(found[1][0] for found in fitting)
+        fitting = [found for found in fitting if found[1][0] == first]
         longest_s = max(found[0] for found in fitting)
         compiled = self._compiled[rank]
         _, key, i = max(
             (found for found in fitting if found[0] >= AS_LONG_AS * longest_s),
             key=lambda found: (found[1][1] in compiled, found[0]),
         )
+        if self._waiting[key][i].is_lone and self._taken and rank != DEALER:
+            return None  # the rank that is free last takes them, one after the other
         job = self._waiting[key].pop(i)
         self._waiting_s[key] -= job.predicted_s
         if not self._waiting[key]:
@@ -93,7 +102,7 @@ class Queue:
     def shares(self, n_ranks: int) -> list[list[Job]]:
         """Deal all jobs at once: as many to each rank, and about as long."""
         jobs: list[Job] = []
-        while (job := self.take(0)) is not None:
+        while (job := self.take(DEALER)) is not None:
             jobs.append(job)
         there_and_back = [*range(n_ranks), *reversed(range(n_ranks))]
         shares: list[list[Job]] = [[] for _ in range(n_ranks)]

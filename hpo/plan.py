@@ -15,6 +15,7 @@ from pathlib import Path
 from hpo import (
     architecture,
     cost,
+    datafile,
     hyperparameters,
     journal,
     publish,
@@ -93,25 +94,27 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
         InputError: if something does not fit; the run directory is free then.
     """
     grid = sampling.grid(written)
-    sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
     identity = {"data": dataset.fingerprint, "seed": options.seed, **OBJECTIVE}
+    sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
     trials = sampling.trials(grid, dataset.side, identity)
     if options.test is not None:
         load_unlabelled(options.test, dataset.side)  # wrong now rather than after hours
     run = RunDir(options.out)
     _make_writable(run, options)
-    record.check_same(run, identity, dataset.path)
+    record.check_same(run, identity, _absolute(dataset.path))
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
     lock = Lock.acquire(run.state, name, options.shard)
     try:
         its = record.Record(
             space=written.values,
             identity=identity,
-            data=dataset.describe(),
+            data=dataset.describe() | {"path": _absolute(dataset.path)},
             options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
             defaults=_unsearched(grid, dataset.side),
-            test=None if options.test is None else os.path.abspath(options.test),
+            test=None if options.test is None else _absolute(options.test),
         )
+        if run.search.exists() and record.read(run).test != its.test:
+            run.submission.unlink(missing_ok=True)  # other images' answers
         its.write(run)
         _log_to(run.log)
         _fail_deadly(run, name, trials)
@@ -137,11 +140,12 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     print(f"{plan.run}: {now.sentence()}", flush=True)
     if plan.jobs.n_unfinished or publish.missing_weights(plan.run, now):
         why = stop.reason or "nothing more fits into the time limit"
-        print(f"stopped ({why}); run the same command again to go on", flush=True)
+        again = "it without --fresh" if options.fresh else "the same command"
+        print(f"stopped ({why}); run {again} again to go on", flush=True)
         return ExitCode.STOPPED
-    plan.lock.release()
     if now.is_finished:
         publish.tidy(plan.run, now)
+        plan.lock.release()
         state.clear(plan.run)
     elif options.shard is not None:
         say(options, "this shard is finished; the rest is for the others")
@@ -149,7 +153,7 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         say(
             options, f"why trials failed is in {plan.run.results}; --retry-failed tries them again"
         )
-    if now.best is None:
+    if now.finished and now.best is None:
         print("every trial failed", file=sys.stderr)
         return ExitCode.FAILED
     answers = f", the answers for {options.test} in {plan.run.submission}" if options.test else ""
@@ -173,8 +177,9 @@ def _make_writable(run: RunDir, options: Options) -> None:
             run.root.rename(aside)
             say(options, f"{run} is now {aside}")
         run.make()
-        with tempfile.TemporaryFile(dir=run.state):
-            pass
+        for folder in (run.root, run.state):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
     except OSError as error:
         raise InputError(
             f"--out {run}: expected a directory that can be written, found: {error.strerror}"
@@ -227,7 +232,18 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
     network = {name: config.get(name) for name in hyperparameters.NETWORK_NAMES}
     stack = architecture.layers(config, dataset.side, dataset.n_classes)
     predicted_s = cost.predicted_s(config, dataset.n_images, architecture.multiply_adds(stack))
-    return Job(trial, canonical(network), predicted_s, 1 + died, died >= state.LATE_FROM_DEATHS)
+    return Job(
+        trial,
+        canonical(network),
+        predicted_s,
+        attempt=1 + died,
+        is_late=died >= state.LATE_FROM_DEATHS,
+        is_lone=died >= state.LONE_FROM_DEATHS,
+    )
+
+
+def _absolute(path: str) -> str:
+    return path if path == datafile.BUNDLED else os.path.abspath(path)
 
 
 def _unsearched(grid: Grid, image_side: int) -> Config:

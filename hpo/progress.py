@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -103,11 +104,15 @@ class Progress:
     def _tick(self) -> None:
         every_s = PLAIN_EVERY_S if self._live is None else LIVE_EVERY_S
         while not self._over.wait(every_s):
-            if self._live is None:
-                print(f"{time.strftime('%H:%M:%S')} {self.line()}", flush=True)
-            else:
-                text = Text(self.line(), no_wrap=True, overflow="ellipsis")
-                self._live.update(text, refresh=True)
+            with contextlib.suppress(OSError):  # nobody reads it any more; the search goes on
+                self._show()
+
+    def _show(self) -> None:
+        if self._live is None:
+            print(f"{time.strftime('%H:%M:%S')} {self.line()}", flush=True)
+        else:
+            text = Text(self.line(), no_wrap=True, overflow="ellipsis")
+            self._live.update(text, refresh=True)
 
 
 def duration(seconds: float) -> str:

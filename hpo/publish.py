@@ -45,8 +45,8 @@ def publish(run: RunDir, its: record.Record) -> Standing:
         write_whole(run.results, report.results_csv(now, complete))
         write_whole(run.best_params, report.best_params(now))
         if now.best is not None:
-            _publish_model(run, its, now.best[0])
-        if len(journal.replay(run.journal)) == len(now.results):
+            _publish_model(run, its, now.best[0], with_answers=now.is_finished)
+        if journal.replay(run.journal) == now.results:
             return now
 
 
@@ -57,11 +57,21 @@ def missing_weights(run: RunDir, now: Standing) -> Trial | None:
     return None if model_name(run.best_model) == _name(now.best[0]) else now.best[0]
 
 
+def is_published(run: RunDir, now: Standing) -> bool:
+    """Tell whether the files show what the journal holds: a kill may have come between."""
+    try:
+        shown = run.best_params.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    is_current = shown == report.best_params(now) and run.results.exists()
+    return is_current and (now.best is None or model_name(run.best_model) == _name(now.best[0]))
+
+
 def tidy(run: RunDir, now: Standing) -> None:
     """Remove the weights of all but the winner of a finished search."""
-    for path in run.models.glob("*.npz"):
-        if now.best is None or path != run.weights(now.best[0].id):
-            path.unlink(missing_ok=True)
+    for trial_id in now.results:
+        if now.best is None or trial_id != now.best[0].id:
+            run.weights(trial_id).unlink(missing_ok=True)
 
 
 def model_name(path: Path) -> str | None:
@@ -77,13 +87,14 @@ def _name(trial: Trial) -> str:
     return f"trial_{trial.id}"
 
 
-def _publish_model(run: RunDir, its: record.Record, trial: Trial) -> None:
-    is_new = model_name(run.best_model) != _name(trial)
-    if is_new:
-        if not run.weights(trial.id).exists():
-            return
-        write_model(run, its, trial)
-    if its.test is not None and (is_new or not run.submission.exists()):
+def _publish_model(run: RunDir, its: record.Record, trial: Trial, *, with_answers: bool) -> None:
+    if model_name(run.best_model) != _name(trial):
+        run.submission.unlink(missing_ok=True)  # another model's
+        try:
+            write_model(run, its, trial)
+        except FileNotFoundError:
+            return  # no weights: never saved, or just beaten, and then the journal has grown
+    if with_answers and its.test is not None and not run.submission.exists():
         images = data.load_unlabelled(its.test, its.data["side"])
         write_whole(run.submission, answers_csv(run, images))
 
@@ -102,7 +113,7 @@ def write_model(run: RunDir, its: record.Record, trial: Trial) -> None:
             its.data["side"],
             mean=its.data["mean"],
             std=its.data["std"],
-            dropout=float(str(config.get("dropout", 0.0))),
+            dropout=config.get("dropout", 0.0),
             weights=load_arrays(weights)[1]["best"],
             name=_name(trial),
         )
@@ -118,6 +129,12 @@ def answers_csv(run: RunDir, images: np.ndarray) -> str:
     with quiet.loading():
         from hpo import models
 
-        labels = models.answers(run.best_model, images)
+        try:
+            labels = models.answers(run.best_model, images)
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{run.best_model}: expected the model that a search has written, found something"
+                " else; delete it, and `python -m hpo report` makes it again"
+            ) from error
     rows = [f"{number},{label}" for number, label in enumerate(labels, start=1)]
     return "\n".join(["ImageId,Label", *rows, ""])

@@ -17,6 +17,11 @@ def show_anything() -> None:
             stream.reconfigure(errors="replace")
 
 
+def say_no_more() -> None:
+    """Print nothing from here on, as nobody reads it; at the exit, too, there is no complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def loading() -> Iterator[None]:
     """Load Keras on TensorFlow; what both write to standard error is shown only if that fails."""

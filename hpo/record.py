@@ -73,15 +73,19 @@ def read(run: RunDir) -> Record:
     """
     try:
         found = YAML(typ="safe", pure=True).load(run.search.read_text(encoding="utf-8"))
-        return Record(**{known.name: found[known.name] for known in fields(Record)})
+        known = {field.name for field in fields(Record)}
+        its = Record(**{name: value for name, value in found.items() if name in known})
     except OSError as error:
         found = "no search.yaml in it" if run.root.is_dir() else "no such directory"
         raise InputError(f"{run}: expected a run directory, found {found}") from error
-    except (YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise InputError(
             f"{run.search}: expected what a search has written, found something"
             f" else ({type(error).__name__}: {error})"
         ) from error
+    if not all(isinstance(part, Mapping) for part in (its.space, its.identity, its.data)):
+        raise InputError(f"{run.search}: expected what a search has written, found something else")
+    return its
 
 
 def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> None:

@@ -96,11 +96,7 @@ def yaml_value(value: object) -> str:
     if isinstance(value, float):
         text = repr(value)
         return text if "." in text else text.replace("e", ".0e")
-    if (
-        isinstance(value, str)
-        and _YAML_PLAIN.fullmatch(value)
-        and not _YAML_WORDS.fullmatch(value)
-    ):
+    if isinstance(value, str) and _is_plain(value):
         return value
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(yaml_value, value))}]"

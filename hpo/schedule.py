@@ -10,7 +10,8 @@ rank 0's own training answers; while it lives it is the only thread of rank 0 th
     (training)                     ◀── HOME (stop now; at any time, once)
     FREE (result, or none: saved)  ──▶
 
-`scatter`: rank 0 deals equal shares at the start and gathers the results at the end.
+`scatter`: rank 0 deals equal shares at the start and gathers the results at the end. Nobody speaks
+between, so that a signal stops the ranks that get it (launchers send it to all).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import enum
 import logging
 import queue
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.order import Job, Queue
 from hpo.stopping import Stop
@@ -86,7 +87,7 @@ def run(
     elif world.is_root:
         local = _LocalLink()
         manager = threading.Thread(
-            target=_or_abort(world, _manage),
+            target=_manage_or_fail,
             args=(world, local, jobs, stop, best, on_result),
             name="manager",
             daemon=True,  # an error in this rank's own training must not wait for it
@@ -94,6 +95,7 @@ def run(
         manager.start()
         _work(local, evaluate, stop)
         manager.join()
+        local.raise_error()
     else:
         _work(_RemoteLink(world), evaluate, stop)
     world.meet()
@@ -155,6 +157,14 @@ def _manage(
             here.remove(rank)
 
 
+def _manage_or_fail(world: World, local: _LocalLink, *others: Any) -> None:
+    """Run the manager; its error becomes that of rank 0's worker, which ends the search."""
+    try:
+        _manage(world, local, *others)
+    except BaseException as error:
+        local.answers.put(error)
+
+
 def _scatter(
     world: World,
     jobs: Queue,
@@ -190,17 +200,27 @@ class _LocalLink:
 
     def __init__(self) -> None:
         self.reports: queue.SimpleQueue[Free] = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Work | BaseException | None] = queue.SimpleQueue()
 
     def ask(self, report: Free) -> Work | None:
         self.reports.put(report)
-        return self.answers.get()
+        answer = self.answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def tell(self, report: Free) -> None:
-        self.reports.put(report)
+        self.ask(report)  # the answer is there: that it was called home
 
     def is_called_home(self) -> bool:
-        return not self.answers.empty()  # nothing else comes while it trains
+        return not self.answers.empty()  # nothing else comes while it trains, or an error
+
+    def raise_error(self) -> None:
+        """Raise what the manager has raised since the worker went home."""
+        while not self.answers.empty():
+            answer = self.answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
 
     def poll(self) -> tuple[int, int, Free] | None:
         """Take the worker's report, on the manager's side."""
@@ -225,17 +245,3 @@ class _RemoteLink:
     def is_called_home(self) -> bool:
         self._is_called_home |= self._world.poll(source=0, tag=Tag.HOME) is not None
         return self._is_called_home
-
-
-def _or_abort(world: World, function: Callable[..., None]) -> Callable[..., None]:
-    """Let an error of the manager's thread end all ranks: they would wait for it for ever."""
-
-    def guarded(*args: object) -> None:
-        try:
-            function(*args)
-        except BaseException:
-            traceback.print_exc()
-            world.abort(1)
-            raise
-
-    return guarded

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hpo import data, datafile, journal, plan, quiet, record, schedule, state
+from hpo import data, datafile, journal, plan, publish, quiet, record, schedule, state
 from hpo.errors import ExitCode
 from hpo.options import Options
 from hpo.order import Queue
@@ -24,18 +24,15 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-def run(world: World, options: Options, space: Mapping[str, object], began_s: float) -> ExitCode:
+def run(world: World, options: Options, space: Mapping[str, object], stop: Stop) -> ExitCode:
     """Search, or go on with a search; the same code on every rank (collective).
 
     Args:
         space: the script's own, for when the options name none.
-        began_s: when this process began, on the clock of `time.monotonic`.
 
     Raises:
         InputError: on every rank alike.
     """
-    stop = Stop(options.time_limit_min, started_s=began_s)
-    stop.listen()
     path = options.data or datafile.default_path()
     written = world.on_root(lambda: plan.read_space(options, space))
     dataset = data.load(world, path)
@@ -108,9 +105,6 @@ def _train_and_show(
     world: World, options: Options, held: Plan, worker: Worker, stop: Stop
 ) -> None:
     """Train on rank 0, and show there what all ranks have done (collective)."""
-    if held.start.retrain is not None:
-        plan.say(options, "the winner's weights are missing; it is trained once more for them")
-        worker.train_for_weights(held.start.retrain)
     with _progress(held, options, world) as progress:
         schedule.run(
             world,
@@ -121,6 +115,10 @@ def _train_and_show(
             on_result=lambda result: _show(progress, options, result),
             schedule=options.schedule,
         )
+    lost = publish.missing_weights(held.run, publish.standing(held.run, held.record))
+    if lost is not None and not stop.is_requested():
+        plan.say(options, "the winner's weights are missing; it is trained once more for them")
+        worker.train_for_weights(lost)
 
 
 def _progress(held: Plan, options: Options, world: World) -> Progress:

@@ -12,6 +12,7 @@ from hpo.lock import holder_of
 from hpo.rundir import RunDir, write_whole
 
 LATE_FROM_DEATHS = 2  # such a trial goes to the end of the queue
+LONE_FROM_DEATHS = 3  # such a trial runs with no other beside it: one dead rank kills all
 FAILED_FROM_DEATHS = 5  # such a trial may be what kills its ranks
 
 
@@ -25,12 +26,18 @@ class RankState:
 
     def trains(self, trial_id: str) -> None:
         """Note a trial before it begins: if this rank dies now, the trial is known."""
-        self._write(trial=trial_id, epoch=0, since=time.strftime("%Y-%m-%d %H:%M:%S"))
+        self._write(
+            trial=trial_id, epoch=0, is_saved=False, since=time.strftime("%Y-%m-%d %H:%M:%S")
+        )
 
     def epoch(self, epoch: int) -> None:
         """Note how far the trial has come, once a second at most."""
         if time.monotonic() - self._told_s >= 1:
             self._write(epoch=epoch)
+
+    def saved(self) -> None:
+        """Note that the trial has been saved: a death after that has not cost all of it."""
+        self._write(is_saved=True)
 
     def rests(self) -> None:
         """Note that nothing is in flight."""
@@ -61,12 +68,15 @@ def bury(run: RunDir) -> None:
     held = {holder.start for path in run.state.glob("lock*") if (holder := holder_of(path))}
     for path in _rank_files(run):
         if path.name.rpartition("-")[0] not in held:
-            path.replace(run.died / path.name)
+            if _told(path).get("is_saved"):
+                path.unlink()  # a long trial that gets on, however often its job is killed
+            else:
+                path.replace(run.died / path.name)
 
 
 def clear(run: RunDir) -> None:
     """Throw the directory away after a finished search; keep what a running shard has there."""
-    for path in run.died.glob("*.json"):
+    for path in [*run.died.glob("*.json"), *run.state.glob(".*")]:
         path.unlink(missing_ok=True)
     for folder in (run.died, run.state):
         with contextlib.suppress(OSError):  # another start's files are in it
@@ -91,7 +101,12 @@ def _rank_files(run: RunDir) -> list[Path]:
 
 
 def _trial_of(path: Path) -> str | None:
+    trial = _told(path).get("trial")
+    return None if trial is None else str(trial)
+
+
+def _told(path: Path) -> dict[str, object]:
     try:
-        return str(json.loads(path.read_text())["trial"])
-    except (ValueError, KeyError):  # written without fsync, and the machine itself went down
-        return None
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):  # written without fsync, and the machine itself went down
+        return {}

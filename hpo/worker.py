@@ -15,7 +15,7 @@ import numpy as np
 
 from hpo import journal, lock
 from hpo.arrays import save_arrays
-from hpo.errors import DivergedError
+from hpo.errors import DivergedError, LockLostError
 from hpo.report import settings_text
 from hpo.rundir import RunDir, write_whole
 from hpo.schedule import IsCalledHome, Work
@@ -25,7 +25,7 @@ from hpo.train import Epoch, Progress, Trainer, Training
 from hpo.trial import Merit, Result, Status, Trial, merit
 
 MAX_ERROR_CHARS = 4000  # of a traceback, its end
-_UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 CHECKPOINT_EVERY_S = 300.0  # what a kill without warning may cost a long trial
 
 
@@ -101,7 +101,7 @@ class Worker:
             done = {"score": score, "val_loss": val_loss, "best_epoch": best.epoch}
             result = self._result(trial, attempt, training, Status.DONE, **done)
             return _Tried(result, training.best_weights, is_final=True)
-        except OSError:
+        except (OSError, LockLostError):
             raise  # of this program's own files, not of the trial
         except DivergedError as error:
             result = self._result(trial, attempt, training, Status.FAILED, error=str(error))
@@ -114,13 +114,18 @@ class Worker:
             return _Tried(result, [], is_final=False)
 
     def train_for_weights(self, trial: Trial) -> None:
-        """Train a finished trial once more, to have its weights; its result stays as it is."""
-        training = self._trainer.begin(trial)
-        while not training.is_finished():
-            if self._stop.is_requested():
-                return
-            training.advance()
-        save_arrays(self._run.weights(trial.id), best=training.best_weights)
+        """Train a finished trial once more, to have its weights; its result stays as it is.
+
+        Like any other it is saved and continued when it is stopped.
+        """
+        self._state.trains(trial.id)
+        folder = _Folder(self._run, trial)
+        folder.say("trained once more, for its weights")
+        training = self._begin(trial, folder)
+        if self._train(training, folder, self._stop.is_requested):
+            save_arrays(self._run.weights(trial.id), best=training.best_weights)
+            folder.forget_checkpoint()
+        self._state.rests()
 
     def _begin(self, trial: Trial, folder: _Folder) -> Training:
         checkpoint = self._run.checkpoint(trial.id)
@@ -138,12 +143,18 @@ class Worker:
 
     def _train(self, training: Training, folder: _Folder, is_called_home: IsCalledHome) -> bool:
         """Train to the end, or save the trial when the search is to stop and give False."""
-        saved_s = time.monotonic()
+        saved_s = checked_s = time.monotonic()
         while not training.is_finished():
+            now_s = time.monotonic()
             is_stopping = self._stop.is_requested() or is_called_home()
-            if is_stopping or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+            is_to_save = is_stopping or now_s - saved_s > CHECKPOINT_EVERY_S
+            if is_to_save or now_s - checked_s > lock.RENEW_S:
+                lock.check_held(*self._held)
+                checked_s = now_s
+            if is_to_save:
                 training.save(folder.checkpoint)
-                saved_s = time.monotonic()
+                self._state.saved()
+                saved_s = now_s
             if is_stopping:
                 folder.say(f"stopped and saved in epoch {len(training.progress.history) + 1}")
                 return False

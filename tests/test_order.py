@@ -145,3 +145,14 @@ def test_left_counts_down_to_nothing():
         queue.note(finished(name, 1.0))
     assert queue.left_s() == 0
     assert queue.n_taken == 0
+
+
+def test_take_gives_lone_jobs_with_nothing_else_in_flight():
+    lone = Job(Trial("lone", 0, {}), "n", 100.0, is_late=True, is_lone=True)
+    queue = Queue([lone, job("late", 50, is_late=True), job("usual", 1)])
+    assert [queue.take(0).trial.id, queue.take(1).trial.id] == ["usual", "late"]
+    queue.note(finished("usual", 1))
+    assert queue.take(0) is None  # rank 1 still trains: rank 0 goes home
+    queue.note(finished("late", 50))
+    assert queue.take(1) is lone
+    assert queue.n_unfinished == 1

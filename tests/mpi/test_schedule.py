@@ -62,6 +62,14 @@ world.close()
 """
 
 
+# The same with an observer that raises at the first result.
+FAILING = SLEEPERS.replace("on_result=came.append", "on_result=lambda _: 1 / 0").replace(
+    "schedule.run(",
+    "sys.excepthook = lambda kind, *_: (print(kind.__name__, flush=True), world.abort(1))\n"
+    "schedule.run(",
+)
+
+
 def scheduled(
     n_ranks: int, seconds: list[float], cwd: Path, schedule: str = "dynamic"
 ) -> dict[str, list[float]]:
@@ -95,6 +103,13 @@ def test_a_stop_on_one_rank_calls_all_home(tmp_path: Path) -> None:
     told = scheduled(3, [600.0, 600.0, 13.0, 0.0], tmp_path)
     assert told["ids"] == []
     assert told["stopped"] == "told so"
+
+
+@pytest.mark.parametrize("n_ranks", [1, 3])
+def test_an_error_of_the_manager_ends_all_ranks(tmp_path: Path, n_ranks: int) -> None:
+    done = runs.run(n_ranks, "-c", FAILING, "[0.01, 0.01, 0.01]", "dynamic", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "ZeroDivisionError" in done.stdout
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3])

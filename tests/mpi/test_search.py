@@ -131,6 +131,52 @@ def test_the_best_model_needs_no_retraining_and_no_package(finished: Path) -> No
     assert _model_scores(finished) == pytest.approx(best)
 
 
+def test_status_is_unfinished_until_the_files_show_what_the_journal_holds(finished: Path) -> None:
+    for name in ("best_params.txt", "best_model.keras", "results.csv"):
+        aside = finished / f"{name}.aside"
+        (finished / name).rename(aside)
+        assert runs.status(finished) == 75
+        aside.rename(finished / name)
+        assert runs.status(finished) == 0
+
+
+def test_answers_are_those_of_the_images_asked_for_last(finished: Path) -> None:
+    for n_images in (3, 5):
+        row = ",".join(["7"] * 64)
+        header = ",".join(f"pixel{i}" for i in range(64))
+        path = finished.parent / f"test{n_images}.csv"
+        path.write_text("\n".join([header, *[row] * n_images]))
+        assert runs.search(1, finished, "--test", path).returncode == 0
+        assert len((finished / "submission.csv").read_text().splitlines()) == 1 + n_images
+
+
+def test_a_search_deletes_only_what_it_has_written(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    (out / "models").mkdir(parents=True)
+    (out / "models" / "mine.npz").touch()
+    (out / "notes.txt").touch()
+    assert runs.search(1, out, "--set", "filters=4", "--epochs", 1).returncode == 0
+    assert (out / "models" / "mine.npz").exists()
+    assert (out / "notes.txt").exists()
+    assert len(list((out / "models").iterdir())) == 2
+
+
+def test_a_shard_without_combinations_is_done(finished: Path) -> None:
+    done = runs.search(
+        1,
+        finished.parent / "few",
+        "--shard",
+        "3/3",
+        "--set",
+        "filters=4",
+        "--set",
+        "batch_size=32",
+        "--set",
+        "learning_rate=0.1",
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_report_makes_the_files_again(finished: Path) -> None:
     names = ("best_params.txt", "results.csv")
     before = [(finished / name).read_text() for name in names]
