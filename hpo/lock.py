@@ -37,13 +37,15 @@ class Holder:
     namespace: str  # process numbers of another container mean nothing here
     job: str  # the scheduler's job, or nothing
     since: str
+    space: str = ""  # a digest: shards of one search are shares of one space
     beat: int = 0
 
     @classmethod
-    def here(cls, start: str) -> Holder:
+    def here(cls, start: str, space: str = "") -> Holder:
         """Describe this process."""
         return cls(
             start,
+            space=space,
             host=os.uname().nodename,
             pid=os.getpid(),
             born=_born(os.getpid()),
@@ -66,27 +68,31 @@ class Holder:
 class Lock:
     """A held lock, renewed by a thread until `release`."""
 
-    def __init__(self, path: Path, start: str) -> None:
+    def __init__(self, path: Path, start: str, space: str = "") -> None:
         self.path = path
-        self._holder = Holder.here(start)
+        self._holder = Holder.here(start, space)
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lock", daemon=True)
 
     @classmethod
-    def acquire(cls, state: Path, start: str, shard: tuple[int, int] | None = None) -> Lock:
+    def acquire(
+        cls, state: Path, start: str, shard: tuple[int, int] | None = None, space: str = ""
+    ) -> Lock:
         """Take the lock of a run directory, or of one shard of its search.
+
+        Args:
+            space: a digest of the space; shards of another one are not this search's.
 
         Raises:
             InputError: if another search, or the same shard, is running there.
         """
-        siblings = f"-of-{shard[1]}" if shard else None
-        lock = cls(state / f"lock-{shard[0]}{siblings}" if shard else state / "lock", start)
+        path = state / (f"lock-{shard[0]}-of-{shard[1]}" if shard else "lock")
+        lock = cls(path, start, space)
         while not lock._create():
             remove_dead(lock.path)
         lock._thread.start()
         for other in sorted(state.glob("lock*")):
-            # Shards of one search run side by side; anything else excludes the rest.
-            if other == lock.path or (siblings and other.name.endswith(siblings)):
+            if other == path or (shard and lock._is_sibling(other, shard[1])):
                 continue
             try:
                 remove_dead(other)
@@ -94,6 +100,12 @@ class Lock:
                 lock.release()
                 raise
         return lock
+
+    def _is_sibling(self, other: Path, n_shards: int) -> bool:
+        """Tell whether a lock is another shard's of this search: they run side by side."""
+        holder = holder_of(other)
+        is_shard = other.name.endswith(f"-of-{n_shards}")
+        return is_shard and holder is not None and holder.space == self._holder.space
 
     def _create(self) -> bool:
         """Make the file, whole from the beginning; give False if there is one."""

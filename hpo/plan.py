@@ -34,7 +34,7 @@ from hpo.rundir import RunDir
 from hpo.space import Grid
 from hpo.spacefile import Written
 from hpo.stopping import Stop
-from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, merit
+from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, digest, merit
 
 _logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
     _make_writable(run, options)
     record.check_same(run, identity, _absolute(dataset.path))
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
-    lock = Lock.acquire(run.state, name, options.shard)
+    lock = Lock.acquire(run.state, name, options.shard, _space_digest(written))
     try:
         its = record.Record(
             space=written.values,
@@ -240,6 +240,11 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
         is_late=died >= state.LATE_FROM_DEATHS,
         is_lone=died >= state.LONE_FROM_DEATHS,
     )
+
+
+def _space_digest(written: Written) -> str:
+    # The keys as they were written: a trial's place in the grid, and so its shard, rests on that.
+    return digest(list(written.values.items()))[:16]
 
 
 def _absolute(path: str) -> str:

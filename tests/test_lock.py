@@ -215,6 +215,12 @@ def test_acquire_of_shards_side_by_side(state, acquire, mine):
         assert names(state) == ["lock-1-of-2", "lock-2-of-2"]
 
 
+def test_acquire_beside_a_shard_of_another_space_is_refused(state):
+    with holder(state, (1, 2)), pytest.raises(InputError, match="a search is running here"):
+        Lock.acquire(state, "mine", (2, 2), "another space")
+    assert "lock-2-of-2" not in names(state)
+
+
 @pytest.mark.parametrize(("theirs", "mine"), [(None, None), ((1, 2), None), (None, (1, 2))])
 def test_acquire_takes_over_from_a_killed_process_at_once(
     state, acquire, monkeypatch, theirs, mine

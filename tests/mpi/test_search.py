@@ -43,6 +43,18 @@ def test_results_are_equal_for_every_number_of_ranks(
     assert (out / "best_params.txt").read_text() == (undisturbed / "best_params.txt").read_text()
 
 
+def test_a_search_of_many_networks_prints_no_warnings(tmp_path: Path) -> None:
+    text = (
+        "model: [cnn, dense, linear]\nfilters: [[2, 3], [4], 2]\nkernel_size: [2, 3]\n"
+        "dense_units: [[8, 6], 8]\nepochs: 1\nbatch_size: 512\n"
+    )
+    space = runs.space_file(tmp_path, text)
+    done = runs.search(2, tmp_path / "results", "--space", space)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "15 combinations, 15 to train on 2 ranks" in done.stdout
+    assert "1,797 images of 8×8 from scikit-learn's digits" in done.stdout
+
+
 def test_results_are_equal_without_a_launcher(undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     words = [sys.executable, runs.ROOT / "rismpi.py", "--out", out]
@@ -298,6 +310,7 @@ def test_real_digits_give_a_submission(tmp_path: Path) -> None:
 
 BAD = {
     "missing data": (["--data", "nowhere.csv"], "no such file"),
+    "unset variable": (["--data", ""], "--data: expected a path, found ''"),
     "no label": (["--data", "nolabel.csv"], "label column"),
     "short row, far down": (
         ["--data", "short.csv"],
