@@ -36,6 +36,9 @@ except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI li
 T = TypeVar("T")
 
 
+LAST_WORDS_S = 0.5
+
+
 class Backoff:
     """Sleep a little, and longer each time, until something happens and `reset` is called."""
 
@@ -239,5 +242,7 @@ class World:
         sys.stdout.flush()
         sys.stderr.flush()
         if self._comm is not None and self.size > 1:
+            # The launcher forwards what was printed; an abort that overtakes it loses the reason.
+            time.sleep(LAST_WORDS_S)
             self._comm.Abort(code)
             os._exit(code)  # MPICH's Abort was seen to return before its launcher had killed
