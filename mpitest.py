@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import json
 import os
@@ -15,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 # Read by NumPy when it is loaded: a thread per core in each rank of a node may be more threads
 # than the cluster allows a user.
@@ -25,6 +24,7 @@ import numpy as np
 
 from hpo import launcher
 from hpo.errors import ExitCode, HpoError, InputError
+from hpo.options import Parser
 from hpo.rundir import write_whole
 from hpo.world import World
 
@@ -75,17 +75,6 @@ class Watchdog:
         os._exit(ExitCode.FAILED)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of leaving, and speaks on one rank only."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (--help shows the usage)")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        if launcher.is_first():
-            super()._print_message(message, file)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Test this run's MPI; give the exit code, on which all ranks agree."""
     watchdog = Watchdog()
@@ -106,11 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_out_dir(argv: Sequence[str] | None) -> Path:
     """Read the command line; --help leaves by SystemExit."""
-    parser = _Parser(
+    parser = Parser(
         usage="mpirun -np N python mpitest.py [-h] [OUT_DIR]",
         description="Prove a cluster's MPI in seconds: every rank works, talks and reports.",
         epilog="exit codes: 0 every rank took part, 1 failed, 2 bad input",
     )
+    parser.hint = "--help shows the usage"
     where = "where mpitest.txt is written (default %(default)s)"
     parser.add_argument("out_dir", metavar="OUT_DIR", nargs="?", default="results", help=where)
     return Path(parser.parse_args(argv).out_dir)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hpo.rundir import write_whole
+
+# What NumPy raises, one or the other, for a file that is damaged or not of its kind.
+UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def save_arrays(path: Path, note: str = "", **lists: Sequence[np.ndarray]) -> None:

@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _space(arguments: argparse.Namespace) -> int:
-    written = spacefile.read(arguments.space)
-    for text in arguments.set:
-        written = written.replaced(*spacefile.parse_set(text), place="--set")
+    written = spacefile.with_set(spacefile.read(arguments.space), arguments.set)
     hyperparameters.check(written.values, written.places)
     side, n_images = _BUNDLED_SIDE, _BUNDLED_IMAGES
     data_path = arguments.data or datafile.default_path()
@@ -115,8 +113,7 @@ def _cost(grid: Grid, side: int, n_images: int) -> tuple[float, float]:
         config = hyperparameters.complete(kinds[index], side)
         work = architecture.multiply_adds(architecture.layers(config, side, _CLASSES))
         seconds += cost.predicted_s(config, n_images, work)
-        n_train, n_validation = cost.split_sizes(n_images, config["validation_split"])
-        n_flop += 2 * work * (3 * n_train + n_validation) * config["epochs"]
+        n_flop += cost.flop(config, n_images, work)
     scale = grid.count / len(sampled)
     return seconds * scale, n_flop * scale
 
@@ -129,8 +126,8 @@ def _status(arguments: argparse.Namespace) -> int:
     print(f"{run}: {standing.sentence()}")
     alive = {
         holder.start: holder
-        for path in sorted(run.state.glob("lock*"))
-        if (holder := lock.holder_of(path)) is not None and lock.is_alive(path)
+        for path, holder in lock.holders(run.state).items()
+        if lock.is_alive(path)
     }
     if standing.is_finished and not alive:
         if publish.is_published(run, standing):
@@ -147,8 +144,8 @@ def _status(arguments: argparse.Namespace) -> int:
             continue
         print(
             f"  rank {told['rank']} on host {told['host']} trains {told['trial']}, epoch"
-            f" {int(str(told['epoch'])) + 1}, since {told['since']}:"
-            f" {compact(configs.get(str(told['trial']), {}))}"
+            f" {told['epoch'] + 1}, since {told['since']}:"
+            f" {compact(configs.get(told['trial'], {}))}"
         )
     return ExitCode.STOPPED
 
@@ -157,7 +154,8 @@ def _report(arguments: argparse.Namespace) -> int:
     from hpo import publish, record
 
     run = RunDir(arguments.dir)
-    standing = publish.publish(run, record.read(run))
+    its = record.read(run)
+    standing = publish.publish(run, its, publish.standing(run, its).trials)
     print(f"{run}: {standing.sentence()}")
     if publish.missing_weights(run, standing):
         raise InputError(

@@ -112,9 +112,7 @@ TABLE: dict[str, Hyperparameter] = {
 }
 
 NETWORK_NAMES = tuple(name for name, known in TABLE.items() if known.shapes_network)
-GEOMETRY_NAMES = (
-    *("model", "filters", "kernel_size", "conv_layers", "blocks", "padding", "pooling"),
-)
+GEOMETRY_NAMES = ("model", "filters", "kernel_size", "conv_layers", "blocks", "padding")
 COST_NAMES = (*NETWORK_NAMES, "batch_size", "epochs", "validation_split")
 
 

@@ -91,7 +91,7 @@ class Lock:
         while not lock._create():
             remove_dead(lock.path)
         lock._thread.start()
-        for other in sorted(state.glob("lock*")):
+        for other in holders(state):
             if other == path or (shard and lock._is_sibling(other, shard[1])):
                 continue
             try:
@@ -150,6 +150,12 @@ class Lock:
             self._thread.join()
         if is_held_by(self.path, self._holder.start):
             self.path.unlink(missing_ok=True)
+
+
+def holders(state: Path) -> dict[Path, Holder]:
+    """Find all locks of a run directory, and who holds them."""
+    found = {path: holder_of(path) for path in sorted(state.glob("lock*"))}
+    return {path: holder for path, holder in found.items() if holder is not None}
 
 
 def holder_of(path: Path) -> Holder | None:

@@ -6,9 +6,9 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from hpo import __version__
+from hpo import __version__, launcher
 from hpo.errors import InputError
 
 EPILOG = """\
@@ -59,28 +59,29 @@ def parse(argv: Sequence[str] | None, *, is_first: bool) -> Options:
     return options
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Raises instead of leaving, and speaks on one rank only."""
 
-    is_first = True
+    speaks: Callable[[], bool] = staticmethod(launcher.is_first)  # asked only where it prints
+    hint = "--help lists the options"
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (--help lists the options)")
+        raise InputError(f"{message} ({self.hint})")
 
-    def _print_message(self, message: str, file: object = None) -> None:
-        if self.is_first:
-            super()._print_message(message, file)  # type: ignore[arg-type]  # a text file
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if self.speaks():
+            super()._print_message(message, file)
 
 
 def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     """Describe the options of a search."""
-    parser = _Parser(
+    parser = Parser(
         description="Search hyperparameters of Keras networks over MPI:"
         " mpirun -np N python rismpi.py [options]",
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    parser.is_first = is_first
+    parser.speaks = lambda: is_first
     add = parser.add_argument
     add(
         "--data",

@@ -26,7 +26,7 @@ from hpo import (
 )
 from hpo.data import Dataset, load_unlabelled
 from hpo.errors import ExitCode, InputError
-from hpo.lock import Lock, remove_dead
+from hpo.lock import Lock, holders, remove_dead
 from hpo.options import Options
 from hpo.order import Job, Queue
 from hpo.report import Standing
@@ -57,19 +57,22 @@ class Start:
     lock: Path
     n_jobs: int
     best: Merit
-    retrain: Trial | None  # the winner, if its weights are missing
-    retried: frozenset[str]  # trials that have failed and are to be trained again
+    lacks_weights: bool  # of the winner: it is to be trained once more for them
 
 
 @dataclass
 class Plan:
-    """What rank 0 holds: the run's lock, its record, how far it was, and what is to be done."""
+    """What rank 0 holds: the run's lock, its record, how far it was, and what is to be done.
+
+    Of the results in `standing`, those of `retried` have failed and are among the jobs again.
+    """
 
     start: Start
     run: RunDir
     lock: Lock
     record: record.Record
     standing: Standing
+    retried: frozenset[str]
     jobs: Queue
 
 
@@ -79,8 +82,7 @@ def read_space(options: Options, space: Mapping[str, object]) -> Written:
         written = spacefile.read(options.space)
     else:
         written = spacefile.written(space, Path(sys.argv[0]).name)
-    for text in options.set:
-        written = written.replaced(*spacefile.parse_set(text), place="--set")
+    written = spacefile.with_set(written, options.set)
     if options.epochs is not None:
         written = written.replaced("epochs", [options.epochs], "--epochs")
     hyperparameters.check(written.values, written.places)
@@ -101,7 +103,7 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
         load_unlabelled(options.test, dataset.side)  # wrong now rather than after hours
     run = RunDir(options.out)
     _make_writable(run, options)
-    record.check_same(run, identity, _absolute(dataset.path))
+    earlier = record.check_same(run, identity, _absolute(dataset.path))
     name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
     lock = Lock.acquire(run.state, name, options.shard, _space_digest(written))
     try:
@@ -113,12 +115,13 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
             defaults=_unsearched(grid, dataset.side),
             test=None if options.test is None else _absolute(options.test),
         )
-        if run.search.exists() and record.read(run).test != its.test:
+        if earlier is not None and earlier.test != its.test:
             run.submission.unlink(missing_ok=True)  # other images' answers
         its.write(run)
         _log_to(run.log)
-        _fail_deadly(run, name, trials)
-        standing = Standing(trials, journal.replay(run.journal))
+        state.bury(run)
+        results = journal.replay(run.journal)
+        standing = Standing(trials, results | _fail_deadly(run, name, trials, results))
         retried = _to_retry(run, options, standing)
         jobs = _jobs(run, options, standing, dataset, retried)
     except BaseException:
@@ -126,16 +129,16 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
         raise
     _logger.info("start %s: %s; %d to train", name, standing.sentence(), len(jobs))
     best = WORST if standing.best is None else merit(standing.best[1])
-    missing = publish.missing_weights(run, standing)
-    start = Start(name, lock.path, len(jobs), best, missing, retried)
-    return Plan(start, run, lock, its, standing, jobs)
+    lacks_weights = publish.missing_weights(run, standing) is not None
+    start = Start(name, lock.path, len(jobs), best, lacks_weights)
+    return Plan(start, run, lock, its, standing, retried, jobs)
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     """Write the report, say how it ended, and find the exit code."""
-    now = publish.publish(plan.run, plan.record)
+    now = publish.publish(plan.run, plan.record, plan.standing.trials)
     _logger.info("end: %s", now.sentence())
-    if not plan.start.n_jobs and not plan.start.retrain:
+    if not plan.start.n_jobs and not plan.start.lacks_weights:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
     print(f"{plan.run}: {now.sentence()}", flush=True)
     if plan.jobs.n_unfinished or publish.missing_weights(plan.run, now):
@@ -171,7 +174,7 @@ def _make_writable(run: RunDir, options: Options) -> None:
     """Make the run directory, after setting aside an earlier one if that is wanted."""
     try:
         if options.fresh and run.root.exists():
-            for path in run.state.glob("lock*"):
+            for path in holders(run.state):
                 remove_dead(path)
             aside = Path(f"{run.root}-{time.strftime('%Y%m%dT%H%M%S')}")
             run.root.rename(aside)
@@ -186,19 +189,22 @@ def _make_writable(run: RunDir, options: Options) -> None:
         ) from error
 
 
-def _fail_deadly(run: RunDir, start: str, trials: Sequence[Trial]) -> None:
+def _fail_deadly(
+    run: RunDir, start: str, trials: Sequence[Trial], results: Mapping[str, Result]
+) -> dict[str, Result]:
     """Give up trials that were in flight whenever their rank died: one must not stop a search."""
-    state.bury(run)
-    results = journal.replay(run.journal)
     deaths = state.deaths(run)
     writer = journal.Writer(run.journal, f"{start}-deaths", 0)
+    failed = {}
     for trial in trials:
         died = deaths[trial.id]
         if died >= state.FAILED_FROM_DEATHS and trial.id not in results:
             error = f"killed: in flight at {died} deaths of its rank"
-            failed = Result(trial.id, trial.config, Status.FAILED, attempt=died, error=error)
-            writer.append(failed)
+            result = Result(trial.id, trial.config, Status.FAILED, attempt=died, error=error)
+            writer.append(result)
+            failed[trial.id] = result
     writer.close()
+    return failed
 
 
 def _to_retry(run: RunDir, options: Options, standing: Standing) -> frozenset[str]:

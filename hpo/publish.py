@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hpo import architecture, data, hyperparameters, journal, quiet, record, report, sampling
-from hpo.arrays import load_arrays
+from hpo.arrays import UNREADABLE, load_arrays
 from hpo.errors import InputError
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
@@ -28,15 +29,19 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     return Standing(trials, journal.replay(run.journal))
 
 
-def publish(run: RunDir, its: record.Record) -> Standing:
+def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:
     """Write best_params.txt, results.csv, best_model.keras and submission.csv.
 
     The last two are left as they are while the winner's weights are missing.
     The journal is looked at again afterwards: another shard may have ended meanwhile.
+
+    Args:
+        trials: all trials of the record's space, in grid order.
     """
+    side = its.data["side"]
+    results = journal.replay(run.journal)
     while True:
-        now = standing(run, its)
-        side = its.data["side"]
+        now = Standing(trials, results)
         everyone = [(t.id, t.config) for t in now.trials]
         everyone += [(r.id, r.config) for r in now.results.values()]
         complete = {
@@ -46,7 +51,8 @@ def publish(run: RunDir, its: record.Record) -> Standing:
         write_whole(run.best_params, report.best_params(now))
         if now.best is not None:
             _publish_model(run, its, now.best[0], with_answers=now.is_finished)
-        if journal.replay(run.journal) == now.results:
+        results = journal.replay(run.journal)
+        if results == now.results:
             return now
 
 
@@ -117,7 +123,7 @@ def write_model(run: RunDir, its: record.Record, trial: Trial) -> None:
             weights=load_arrays(weights)[1]["best"],
             name=_name(trial),
         )
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{weights}: expected the weights of this trial's network, found something else"
             f" ({str(error).splitlines()[0]}); delete the file and run the search again"

@@ -88,14 +88,14 @@ def read(run: RunDir) -> Record:
     return its
 
 
-def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> None:
-    """Refuse a run directory that belongs to a different search; a new one is fine.
+def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> Record | None:
+    """Refuse a run directory that belongs to a different search; give the record that it has.
 
     Raises:
         InputError: naming what differs and the way out.
     """
     if not run.search.exists():
-        return
+        return None
     theirs = read(run)
     for name, ours in identity.items():
         if theirs.identity.get(name) == ours:
@@ -108,6 +108,7 @@ def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> None:
             f"{run}: expected a run of this search, found one whose {name} is {then}, not"
             f" {now}{differ}; give another --out, or --fresh to set this one aside"
         )
+    return theirs
 
 
 def versions() -> dict[str, str]:

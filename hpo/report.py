@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
@@ -30,7 +31,7 @@ class Standing:
     trials: Sequence[Trial]
     results: Mapping[str, Result]
 
-    @property
+    @functools.cached_property
     def finished(self) -> list[Result]:
         """The results of the present space, in grid order."""
         return [self.results[trial.id] for trial in self.trials if trial.id in self.results]
@@ -43,18 +44,12 @@ class Standing:
     def is_finished(self) -> bool:
         return len(self.finished) == len(self.trials)
 
-    @property
+    @functools.cached_property
     def best(self) -> tuple[Trial, Result] | None:
         """The winner among the trials of the present space."""
-        done = [t for t in self.trials if self._is_done(t)]
-        if not done:
-            return None
-        trial = min(done, key=lambda t: merit(self.results[t.id]))
-        return trial, self.results[trial.id]
-
-    def _is_done(self, trial: Trial) -> bool:
-        result = self.results.get(trial.id)
-        return result is not None and result.status is Status.DONE
+        found = ((trial, self.results.get(trial.id)) for trial in self.trials)
+        done = [(t, r) for t, r in found if r is not None and r.status is Status.DONE]
+        return min(done, key=lambda trial_and_result: merit(trial_and_result[1]), default=None)
 
     def sentence(self) -> str:
         """Say it in one line."""

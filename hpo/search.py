@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hpo import data, datafile, journal, plan, publish, quiet, record, schedule, state
@@ -12,7 +13,7 @@ from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
-from hpo.report import compact, last_line
+from hpo.report import Standing, compact, last_line
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
 from hpo.trial import Result, Status
@@ -45,12 +46,21 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     start = world.on_root(make_plan)
     try:
         _warn_of_unequal_nodes(world)
-        if (start.n_jobs or start.retrain) and not _any_stopped(world, stop):
+        if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
             worker = _worker(world, options, start, dataset, stop)
-            if world.is_root:
-                _train_and_show(world, options, held[0], worker, stop)
-            else:
-                _train(world, options, start, worker, stop)
+            train = partial(
+                schedule.run,
+                world,
+                evaluate=worker.evaluate,
+                stop=stop,
+                best=start.best,
+                schedule=options.schedule,
+            )
+            if held:
+                _train_and_show(world, options, held[0], train)
+                _train_lost_winner(options, held[0], worker, stop)
+            else:  # rank 0 alone knows the jobs and hears the results
+                train(jobs=Queue([]), on_result=lambda _: None)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
         if held:
@@ -88,34 +98,18 @@ def _worker(
     )
 
 
-def _train(world: World, options: Options, start: Start, worker: Worker, stop: Stop) -> None:
-    """Train on a rank other than 0, which alone knows the jobs (collective)."""
-    schedule.run(
-        world,
-        Queue([]),
-        worker.evaluate,
-        stop=stop,
-        best=start.best,
-        on_result=lambda _: None,
-        schedule=options.schedule,
-    )
-
-
 def _train_and_show(
-    world: World, options: Options, held: Plan, worker: Worker, stop: Stop
+    world: World, options: Options, held: Plan, train: Callable[..., None]
 ) -> None:
     """Train on rank 0, and show there what all ranks have done (collective)."""
     with _progress(held, options, world) as progress:
-        schedule.run(
-            world,
-            held.jobs,
-            worker.evaluate,
-            stop=stop,
-            best=held.start.best,
-            on_result=lambda result: _show(progress, options, result),
-            schedule=options.schedule,
-        )
-    lost = publish.missing_weights(held.run, publish.standing(held.run, held.record))
+        train(jobs=held.jobs, on_result=lambda result: _show(progress, options, result))
+
+
+def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop) -> None:
+    """Train the winner once more, on rank 0, if its weights are missing; the others sleep."""
+    now = Standing(held.standing.trials, journal.replay(held.run.journal))
+    lost = publish.missing_weights(held.run, now)
     if lost is not None and not stop.is_requested():
         plan.say(options, "the winner's weights are missing; it is trained once more for them")
         worker.train_for_weights(lost)
@@ -123,7 +117,7 @@ def _train_and_show(
 
 def _progress(held: Plan, options: Options, world: World) -> Progress:
     jobs = held.jobs
-    finished = [r for r in held.standing.finished if r.id not in held.start.retried]
+    finished = [r for r in held.standing.finished if r.id not in held.retried]
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
     plan.say(
         options,

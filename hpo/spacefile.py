@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,13 @@ def written(
             _check_value(choice, f"{place}: {key}")
         lists[key], places[key] = choices, place
     return Written(lists, places, name)
+
+
+def with_set(space: Written, texts: Iterable[str]) -> Written:
+    """Give a space with what `--set KEY=V[,V…]` options replace or add."""
+    for text in texts:
+        space = space.replaced(*parse_set(text), place="--set")
+    return space
 
 
 def parse_set(text: str) -> tuple[str, list[object]]:

@@ -7,8 +7,9 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from hpo.lock import holder_of
+from hpo.lock import holders
 from hpo.rundir import RunDir, write_whole
 
 LATE_FROM_DEATHS = 2  # such a trial goes to the end of the queue
@@ -49,15 +50,9 @@ class RankState:
         write_whole(self._path, json.dumps(self._told), durable=False)
 
 
-def running(run: RunDir) -> list[dict[str, object]]:
+def running(run: RunDir) -> list[dict[str, Any]]:
     """Read what all ranks say they are doing."""
-    told = []
-    for path in _rank_files(run):
-        try:
-            told.append(json.loads(path.read_text()))
-        except (OSError, ValueError):  # just being removed
-            continue
-    return told
+    return [told for path in _rank_files(run) if (told := _told(path))]
 
 
 def bury(run: RunDir) -> None:
@@ -65,7 +60,7 @@ def bury(run: RunDir) -> None:
 
     A file is renamed, so that each death counts once, whenever this itself is killed.
     """
-    held = {holder.start for path in run.state.glob("lock*") if (holder := holder_of(path))}
+    held = {holder.start for holder in holders(run.state).values()}
     for path in _rank_files(run):
         if path.name.rpartition("-")[0] not in held:
             if _told(path).get("is_saved"):
@@ -105,8 +100,12 @@ def _trial_of(path: Path) -> str | None:
     return None if trial is None else str(trial)
 
 
-def _told(path: Path) -> dict[str, object]:
+def _told(path: Path) -> dict[str, Any]:
+    """Read a rank's file; nothing of one that is just being removed, or was torn.
+
+    They are written without fsync: the machine itself may have gone down.
+    """
     try:
         return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):  # written without fsync, and the machine itself went down
+    except (OSError, ValueError, TypeError):
         return {}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import time
 import traceback
-import zipfile
-import zlib
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpo import journal, lock
-from hpo.arrays import save_arrays
+from hpo.arrays import UNREADABLE, save_arrays
 from hpo.errors import DivergedError, LockLostError
 from hpo.report import settings_text
 from hpo.rundir import RunDir, write_whole
@@ -25,7 +23,6 @@ from hpo.train import Epoch, Progress, Trainer, Training
 from hpo.trial import Merit, Result, Status, Trial, merit
 
 MAX_ERROR_CHARS = 4000  # of a traceback, its end
-_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 CHECKPOINT_EVERY_S = 300.0  # what a kill without warning may cost a long trial
 
 
@@ -132,7 +129,7 @@ class Worker:
         if checkpoint.exists():
             try:
                 training = self._trainer.begin(trial, checkpoint)
-            except _UNREADABLE as error:
+            except (*UNREADABLE, TypeError) as error:
                 folder.say(f"its checkpoint cannot be read and is left aside: {error}")
             else:
                 folder.rewrite(training.progress.history)
@@ -214,6 +211,7 @@ class _Folder:
         self._root = run.trial(trial.id)
         self.checkpoint = run.checkpoint(trial.id)
         self._log = run.log_of(trial.id)
+        self._epochs = self._root / "epochs.csv"
         self._root.mkdir(parents=True, exist_ok=True)
         write_whole(self._root / "config.yaml", settings_text(trial.config), durable=False)
 
@@ -223,13 +221,13 @@ class _Folder:
 
     def rewrite(self, history: list[Epoch]) -> None:
         """Begin epochs.csv anew, with the epochs that a checkpoint holds."""
-        with (self._root / "epochs.csv").open("w", newline="", encoding="utf-8") as file:
+        with self._epochs.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(
                 [[field.name for field in fields(Epoch)], *map(astuple, history)]
             )
 
     def add(self, epoch: Epoch) -> None:
-        with (self._root / "epochs.csv").open("a", newline="", encoding="utf-8") as file:
+        with self._epochs.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(asdict(epoch).values())
 
     def forget_checkpoint(self) -> None:

@@ -79,7 +79,6 @@ class World:
         self.size = 1 if self._comm is None else self._comm.Get_size()
         self.host = socket.gethostname()
         self.is_root = self.rank == 0
-        self._node: MPI.Intracomm | None = None
         self._windows: list[MPI.Win] = []
         if self.size == 1:
             self._refuse_to_be_alone()
@@ -180,20 +179,13 @@ class World:
         """
         if self._comm is None or self.size == 1:
             return np.zeros(n_bytes, np.uint8), True
-        node = self._node_comm()
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        assert isinstance(node, MPI.Intracomm)
         is_writer = node.Get_rank() == 0
         window = MPI.Win.Allocate_shared(n_bytes if is_writer else 0, 1, comm=node)
         self._windows.append(window)
         memory, _ = window.Shared_query(0)
         return np.asarray(memory, np.uint8)[:n_bytes], is_writer
-
-    def _node_comm(self) -> MPI.Intracomm:
-        if self._node is None:
-            assert self._comm is not None
-            node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-            assert isinstance(node, MPI.Intracomm)
-            self._node = node
-        return self._node
 
     # --- messages ---
 

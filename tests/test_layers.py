@@ -133,6 +133,18 @@ HPO = "runpy.run_module('hpo', run_name='__main__')"
 RISMPI = "runpy.run_path('rismpi.py', run_name='__main__')"
 
 
+def started(run: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run some Python in a process of its own, which then tells what heavy libraries it has."""
+    return subprocess.run(
+        [sys.executable, "-c", RUN.format(run=run), *argv],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("run", "argv"),
     [
@@ -145,14 +157,7 @@ RISMPI = "runpy.run_path('rismpi.py', run_name='__main__')"
     ],
 )
 def test_start_without_heavy_libraries(run, argv):
-    done = subprocess.run(
-        [sys.executable, "-c", RUN.format(run=run), *argv],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = started(run, *argv)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "loaded:"
@@ -160,14 +165,7 @@ def test_start_without_heavy_libraries(run, argv):
 
 def test_mistyped_option_costs_no_heavy_library():
     run = f"try: {RISMPI}\n    except SystemExit as left: assert left.code == 2"
-    done = subprocess.run(
-        [sys.executable, "-c", RUN.format(run=run), "rismpi.py", "--epochs", "0"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = started(run, "rismpi.py", "--epochs", "0")
     assert done.returncode == 0, done.stderr
     assert done.stderr == (
         "error: argument --epochs: expected a whole number from 1, found '0'"
