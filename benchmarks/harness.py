@@ -1,4 +1,4 @@
-"""What all benchmarks share: the machine's description, medians, a table, a JSON file beside it."""
+"""What all benchmarks share: the machine, medians, a table and a JSON file beside it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def run(command: Sequence[object], **env: str) -> tuple[str, float]:
     )
     took_s = time.perf_counter() - begun
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        sys.exit(
+            f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout, took_s
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from hpo.errors import InputError
 
+GRAPH_BYTES = 16 << 20  # of a compiled network without its weights, as measured
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -23,6 +25,11 @@ class Layer:
     activation: str | None = None
     batch_norm: bool = False
     multiply_adds: int = 0  # of one image, forward
+
+    @property
+    def n_weights(self) -> int:
+        positions = math.prod(self.output[:-1])  # where a convolution uses its weights again
+        return self.multiply_adds // positions + self.units * (5 if self.batch_norm else 1)
 
 
 def layers(config: Mapping[str, Any], image_side: int, n_classes: int) -> tuple[Layer, ...]:
@@ -52,6 +59,11 @@ def layers(config: Mapping[str, Any], image_side: int, n_classes: int) -> tuple[
 def multiply_adds(stack: tuple[Layer, ...]) -> int:
     """Count the multiply-adds of one image, forward."""
     return sum(layer.multiply_adds for layer in stack)
+
+
+def n_bytes(stack: tuple[Layer, ...]) -> int:
+    """Guess the memory of a compiled network: weights, their optimizer's slots, its graph."""
+    return GRAPH_BYTES + 4 * 3 * sum(layer.n_weights for layer in stack)
 
 
 def _filters(config: Mapping[str, Any]) -> list[int]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hpo import launcher, options, quiet
+from hpo import backend, launcher, options, quiet
 from hpo.errors import ExitCode, InputError, LockLostError
 from hpo.stopping import Stop
 
@@ -19,29 +18,27 @@ if TYPE_CHECKING:
 
 _BEGAN_S = time.monotonic()
 
-_THREAD_VARIABLES = (
-    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
-    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-)
 
-
-def main(space: Mapping[str, object], argv: Sequence[str] | None = None) -> int:
+def main(
+    space: Mapping[str, object], argv: Sequence[str] | None = None, *, device: str = "cpu"
+) -> int:
     """Run a search from a script; give the exit code.
 
     Args:
         space: the script's own search space, used unless the options name another.
         argv: the options; those of the command line if None.
+        device: cpu, or gpu to give each rank one.
     """
     quiet.show_anything()
     is_first = launcher.is_first()
     try:
-        chosen = options.parse(argv, is_first=is_first)
+        chosen = options.parse(argv, is_first=is_first, device=device)
+        backend.chosen()
     except InputError as error:
         return _refuse(error, is_first=is_first)
     stop = Stop(chosen.time_limit_min, started_s=_BEGAN_S)
     stop.listen()
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = str(chosen.threads)
+    backend.prepare(chosen.threads, device)
     level = logging.ERROR if chosen.quiet else logging.WARNING
     console = logging.StreamHandler()
     console.setLevel(level)

@@ -1,51 +1,96 @@
-"""A network compiled once: training and validation steps as TensorFlow graphs.
+"""A network compiled once: whole epochs as one TensorFlow graph, for all its trials.
 
-Python is entered once for many steps. What differs between trials of one network (weights,
-learning rate, dropout, batch size, split, augmentation, seeds) is data to the graph, so that all
-of them share it; `reset` brings everything that a trial can change back to its beginning.
+Python is entered once for an epoch. What differs between trials of one network (weights, learning
+rate, weight decay, dropout, batch size, split, augmentation, seeds) is data to the graph, so that
+all of them share it; `reset` brings everything that a trial can change back to its beginning.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from hpo import models
+from hpo import augment, models
 from hpo.architecture import Layer
 from hpo.data import Dataset
+from hpo.engine import Pass, Settings, Tally
+from hpo.updates import Optimizer
 
-VALIDATION_BATCH = 512
-# The strength of augment: shift-rotate-zoom, each drawn evenly from -x to x.
-SHIFT, ROTATE, ZOOM = 0.1, np.pi / 18, 0.1
+_PHILOX = 1
+
+
+class _Steps(NamedTuple):
+    """An `engine.Pass` in the graph; from `first` to before `stop`."""
+
+    rows: tf.Tensor
+    batch_size: tf.Tensor
+    first: tf.Tensor
+    stop: tf.Tensor
+    loss_sum: tf.Tensor
+    n_right: tf.Tensor
+
 
 _INT = tf.TensorSpec([], tf.int32)
 _ROWS = tf.TensorSpec([None], tf.int32)
-_SUMS = [tf.TensorSpec([], tf.float64), tf.TensorSpec([], tf.int32)]
+_STEPS = _Steps(_ROWS, _INT, _INT, _INT, tf.TensorSpec([], tf.float64), _INT)
+_Sums = tuple[tf.Tensor, tf.Tensor]  # of losses, of right answers
 
-Sums = tuple[float, int]  # of the losses, and of the right answers, over images
 
+def configure(
+    threads: int,
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    deterministic: bool = False,
+) -> str | None:
+    """Keep TensorFlow to one device and to this many threads; before anything else.
 
-def configure(threads: int) -> None:
-    """Keep TensorFlow to the processor and to this many threads; before anything else."""
+    Returns:
+        What it lacks for that, if anything.
+    """
     # It warns of every few networks that are compiled; compiling them is what is wanted here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    tf.config.set_visible_devices([], "GPU")  # the ids of this entry's trials say `cpu`
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    models.use_precision(precision)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")  # the ids of this entry's trials say `cpu`
+        return None
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        found = "found no driver that fits, or no CUDA libraries"
+        if not tf.test.is_built_with_cuda():
+            found = "found one that is built for CPUs"
+        return f"expected TensorFlow to see it, {found}; pip install 'tensorflow[and-cuda]'"
+    tf.config.experimental.set_memory_growth(gpus[0], True)  # it would take all for one rank
+    capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability")
+    if precision == "mixed_bfloat16" and capability is not None and capability < (8, 0):
+        has = ".".join(map(str, capability))
+        return f"--precision {precision}: expected compute capability 8.0 (A100), found {has}"
+    return None
 
 
-class Images:
-    """The data set as tensors on the device; images are not copied where they lie aligned."""
+class Engine:
+    """TensorFlow, and the data set as tensors on its device."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.images = tf.experimental.dlpack.from_dlpack(dataset.images.__dlpack__())
+        if tf.config.get_visible_devices("GPU"):
+            # As floats: GPUs gather no uint8, and each batch would be gathered on the processor.
+            self.images = tf.cast(tf.constant(dataset.images), tf.float32)
+        else:  # not copied where they lie aligned
+            self.images = tf.experimental.dlpack.from_dlpack(dataset.images.__dlpack__())
         self.labels = tf.constant(dataset.labels)
         self.side = dataset.side
         self.mean, self.std = dataset.mean, dataset.std
+
+    def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
+        return Network(self, stack, optimizer)
 
     def batch(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.cast(tf.gather(self.images, rows), tf.float32)
@@ -55,149 +100,135 @@ class Images:
 class Network:
     """One architecture with one optimizer, compiled for any trial that has them."""
 
-    def __init__(self, stack: Sequence[Layer], images: Images, optimizer: str) -> None:
-        self._images = images
-        self._rate = keras.Variable(0.0, trainable=False, name="rate")
-        self._seed = keras.random.SeedGenerator(0)
+    def __init__(self, engine: Engine, stack: Sequence[Layer], optimizer: str) -> None:
+        self._engine = engine
+        self._rate = tf.Variable(0.0)
+        self._key = tf.Variable([0], dtype=tf.int64)
+        self._n_drawn = tf.Variable(0, dtype=tf.int64)
         self.model = models.trainable(
-            stack, images.side, images.mean, images.std, rate=self._rate, seed=self._seed
+            stack, engine.side, engine.mean, engine.std, drop=self._dropped
         )
-        self._optimizer = models.optimizer(optimizer)
-        self._optimizer.build(self.model.trainable_variables)
-        self._fresh_optimizer = [np.array(v.value.numpy()) for v in self._optimizer.variables]
-        self._train = tf.function(
-            self._train_steps, input_signature=[_ROWS, _INT, _INT, _INT, *_SUMS, _INT]
+        self._trained = [variable.value for variable in self.model.trainable_variables]
+        self._optimizer = Optimizer(optimizer, self._trained)
+        self._epoch = tf.function(
+            self._epoch_steps,
+            input_signature=[_STEPS, _STEPS, tf.TensorSpec([], tf.float32)],
         )
-        self._validate = tf.function(
-            self._validate_steps, input_signature=[_ROWS, _INT, _INT, *_SUMS]
-        )
-        self.step_s: dict[tuple[bool, int], float] = {}  # last seen, by phase and batch size
+        nothing = Pass(np.empty(0, np.int32), 1, Tally())
+        self.run(nothing, nothing, 0.0)  # compiles
 
-    def reset(
-        self,
-        weights: Sequence[np.ndarray],
-        *,
-        learning_rate: float,
-        dropout: float,
-        seed: np.ndarray,
-    ) -> None:
-        """Begin a trial; `seed` is uint32 of shape (2,)."""
-        self.restore([*weights, *self._fresh_optimizer, seed])
-        self._optimizer.learning_rate = learning_rate
-        self._rate.assign(dropout)
+    def reset(self, random: np.random.Generator, settings: Settings) -> None:
+        weights = models.initial_weights(self.model, random)
+        key = np.array([settings.seed], np.uint64).view(np.int64)
+        self.restore([*weights, *self._optimizer.fresh(), key, np.int64(0)])
+        self._optimizer.learning_rate.assign(settings.learning_rate)
+        self._optimizer.weight_decay.assign(settings.weight_decay)
+        self._rate.assign(settings.dropout)
+
+    def run(self, training: Pass, validation: Pass, strength: float) -> tuple[Tally, Tally]:
+        trained, validated = self._epoch(
+            _steps(training), _steps(validation), tf.constant(strength, tf.float32)
+        )
+        return (
+            Tally(training.stop, float(trained[0]), int(trained[1])),
+            Tally(validation.stop, float(validated[0]), int(validated[1])),
+        )
 
     def state(self) -> list[np.ndarray]:
-        """Copy all that training has changed since `reset`."""
-        return [np.array(v.value.numpy()) for v in self._variables()]
+        return [np.array(variable.numpy()) for variable in self._variables()]
 
     def restore(self, state: Sequence[np.ndarray]) -> None:
-        """Go back to a state; learning rate and dropout are set by `reset`, which comes first."""
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
 
     def weights(self) -> list[np.ndarray]:
-        return [np.array(v.value.numpy()) for v in self.model.weights]
+        return [np.array(variable.value.numpy()) for variable in self.model.weights]
 
-    def _variables(self) -> list[keras.Variable]:
-        return [*self.model.weights, *self._optimizer.variables, self._seed.state]
+    def _variables(self) -> list[tf.Variable]:
+        weights = [variable.value for variable in self.model.weights]
+        return [*weights, *self._optimizer.variables, self._key, self._n_drawn]
 
-    def train(
-        self, rows: np.ndarray, batch_size: int, steps: range, sums: Sums, *, augment: bool
-    ) -> Sums:
-        """Train on some batches of an epoch.
+    def _epoch_steps(
+        self, training: _Steps, validation: _Steps, strength: tf.Tensor
+    ) -> tuple[_Sums, _Sums]:
+        trained = self._train_steps(training, strength)
+        with tf.control_dependencies(trained):
+            validation = _Steps(*map(tf.identity, validation))
+        return trained, self._validate_steps(validation)
 
-        Args:
-            rows: all training rows in this epoch's order.
-            steps: which batches of `batch_size` rows; the last one may be smaller.
-            sums: what earlier batches of the epoch came to. Carried through the graph, so that
-                where an epoch is cut changes no bit.
-        """
-        loss, right = self._train(
-            rows, batch_size, steps.start, steps.stop, *_carried(sums), int(augment)
-        )
-        return float(loss), int(right)
-
-    def validate(self, rows: np.ndarray, steps: range, sums: Sums) -> Sums:
-        """Answer some batches of `VALIDATION_BATCH` rows; see `train`."""
-        loss, right = self._validate(rows, steps.start, steps.stop, *_carried(sums))
-        return float(loss), int(right)
-
-    def _train_steps(
-        self,
-        rows: tf.Tensor,
-        batch_size: tf.Tensor,
-        first: tf.Tensor,
-        stop: tf.Tensor,
-        loss_sum: tf.Tensor,
-        n_right: tf.Tensor,
-        augment: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        variables = self.model.trainable_variables
-        for step in tf.range(first, stop):
-            some = rows[step * batch_size : (step + 1) * batch_size]
-            pixels, labels = self._images.batch(some)
-            if augment > 0:
-                pixels = _moved(pixels, self._seed.next())
+    def _train_steps(self, some: _Steps, strength: tf.Tensor) -> _Sums:
+        sums = (some.loss_sum, some.n_right)
+        for step in tf.range(some.first, some.stop):
+            pixels, labels = self._batch(some, step)
+            if strength > 0:
+                pixels = _moved(pixels, strength * (2 * self._drawn([5, tf.shape(pixels)[0]]) - 1))
             with tf.GradientTape() as tape:
-                logits = self.model(pixels, training=True)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                logits, losses = self._answers(pixels, labels, training=True)
                 loss = tf.reduce_mean(losses)
-            gradients = tape.gradient(loss, [v.value for v in variables])
-            self._optimizer.apply(gradients, variables)
-            loss_sum, n_right = _added(loss_sum, n_right, losses, logits, labels)
-        return loss_sum, n_right
+            self._optimizer.apply(tape.gradient(loss, self._trained))
+            sums = _added(sums, losses, logits, labels)
+        return sums
 
-    def _validate_steps(
-        self,
-        rows: tf.Tensor,
-        first: tf.Tensor,
-        stop: tf.Tensor,
-        loss_sum: tf.Tensor,
-        n_right: tf.Tensor,
+    def _validate_steps(self, some: _Steps) -> _Sums:
+        sums = (some.loss_sum, some.n_right)
+        for step in tf.range(some.first, some.stop):
+            pixels, labels = self._batch(some, step)
+            logits, losses = self._answers(pixels, labels, training=False)
+            sums = _added(sums, losses, logits, labels)
+        return sums
+
+    def _batch(self, some: _Steps, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._engine.batch(some.rows[step * some.batch_size : (step + 1) * some.batch_size])
+
+    def _answers(
+        self, pixels: tf.Tensor, labels: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        for step in tf.range(first, stop):
-            some = rows[step * VALIDATION_BATCH : (step + 1) * VALIDATION_BATCH]
-            pixels, labels = self._images.batch(some)
-            logits = self.model(pixels, training=False)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss_sum, n_right = _added(loss_sum, n_right, losses, logits, labels)
-        return loss_sum, n_right
+        logits = self.model(pixels, training=training)
+        return logits, tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+    def _dropped(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Drop a share of the inputs, which the graph learns only when it runs."""
+        kept = tf.cast(self._drawn(tf.shape(inputs)) >= self._rate, inputs.dtype)
+        # Multiplied twice: selecting with tf.where took twice as long.
+        return inputs * kept * tf.cast(1 / (1 - self._rate), inputs.dtype)
+
+    def _drawn(self, shape: tf.Tensor) -> tf.Tensor:
+        """Draw evenly from 0 to below 1, each time from another stream of the trial's key."""
+        stream = self._n_drawn.assign_add(1, read_value=True)
+        return tf.raw_ops.StatelessRandomUniformV2(
+            shape=shape,
+            key=tf.bitcast(self._key, tf.uint64),
+            counter=tf.bitcast(tf.stack([tf.zeros_like(stream), stream]), tf.uint64),
+            alg=_PHILOX,
+        )
 
 
-def _carried(sums: Sums) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.constant(sums[0], tf.float64), tf.constant(sums[1], tf.int32)
-
-
-def _added(
-    loss_sum: tf.Tensor,
-    n_right: tf.Tensor,
-    losses: tf.Tensor,
-    logits: tf.Tensor,
-    labels: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    return (
-        loss_sum + tf.cast(tf.reduce_sum(losses), tf.float64),
-        n_right + tf.reduce_sum(tf.cast(right, tf.int32)),
+def _steps(some: Pass) -> _Steps:
+    at = some.tally
+    return _Steps(
+        tf.constant(some.rows, tf.int32),
+        tf.constant(some.batch_size, tf.int32),
+        tf.constant(at.step, tf.int32),
+        tf.constant(some.stop, tf.int32),
+        tf.constant(at.loss_sum, tf.float64),
+        tf.constant(at.n_right, tf.int32),
     )
 
 
-def _moved(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Shift, rotate and zoom each image by its own random amounts; what comes in is 0."""
-    n, side = tf.shape(images)[0], images.shape[1]
-    draws = tf.random.stateless_uniform([5, n], tf.cast(seed, tf.int32), -1.0, 1.0)
-    angle = draws[0] * ROTATE
-    scale_x, scale_y = 1 + draws[1] * ZOOM, 1 + draws[2] * ZOOM
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    middle = (side - 1) / 2
-    # Output (x, y) is taken from input (a x + b y + c, d x + e y + f), about the middle.
-    a, b, d, e = scale_x * cos, -scale_x * sin, scale_y * sin, scale_y * cos
-    c = middle - a * middle - b * middle + draws[3] * (SHIFT * side)
-    f = middle - d * middle - e * middle + draws[4] * (SHIFT * side)
-    zero = tf.zeros_like(a)
+def _added(sums: _Sums, losses: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor) -> _Sums:
+    right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+    return (
+        sums[0] + tf.cast(tf.reduce_sum(losses), tf.float64),
+        sums[1] + tf.reduce_sum(tf.cast(right, tf.int32)),
+    )
+
+
+def _moved(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """Move each image by its own amounts, see `augment`; what comes in is 0."""
+    side = images.shape[1]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
+        transforms=augment.transforms(tf, draws, side),
         output_shape=[side, side],
         interpolation="BILINEAR",
         fill_mode="CONSTANT",

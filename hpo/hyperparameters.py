@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.errors import InputError
 from hpo.space import Condition
@@ -99,6 +100,11 @@ TABLE: dict[str, Hyperparameter] = {
     "dropout": Hyperparameter(0.2, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
     "optimizer": _choice("adam", "adam", "sgd", "rmsprop", "adamw"),
     "learning_rate": Hyperparameter(0.001, _is_number(0, math.inf), "a number above 0"),
+    "weight_decay": Hyperparameter(
+        None,
+        lambda v: v is None or _is_number(0, 1, or_equal=True)(v),
+        "null (the optimizer's own: 0.004 for adamw, else 0) or a number from 0 to below 1",
+    ),
     "batch_size": _integer(64, 1, 10**6),
     "epochs": _integer(4, 1, 10**6),
     "early_stopping_patience": Hyperparameter(
@@ -107,6 +113,7 @@ TABLE: dict[str, Hyperparameter] = {
         "null (never) or a whole number of epochs from 1 to 1,000,000",
     ),
     "augment": _choice("none", "none", "shift-rotate-zoom"),
+    "augment_strength": Hyperparameter(1, _is_number(0, 10), "a number above 0 and below 10"),
     "validation_split": Hyperparameter(0.1, _is_number(0, 1), "a number above 0 and below 1"),
     "seed": _integer(0, 0, 2**63 - 1),
 }
@@ -161,6 +168,7 @@ CONDITIONS: dict[str, Condition] = {
         name: Condition({"model": _itself}, _has_hidden_layers)
         for name in ("activation", "batch_norm", "dropout")
     },
+    "augment_strength": Condition({"augment": _itself}, lambda v: v["augment"] != "none"),
 }
 
 
@@ -183,6 +191,12 @@ def complete(config: Mapping[str, object], image_side: int) -> Config:
         for name, value in full.items()
         if name not in CONDITIONS or CONDITIONS[name].holds(full)
     }
+
+
+def weight_decay(config: Mapping[str, Any]) -> float:
+    """Give the weight decay that a complete configuration has, said or its optimizer's own."""
+    own = 0.004 if config["optimizer"] == "adamw" else 0.0  # as in Keras
+    return own if config["weight_decay"] is None else float(config["weight_decay"])
 
 
 def deviations(config: Mapping[str, object], image_side: int) -> Config:

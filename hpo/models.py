@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,22 +16,21 @@ from hpo.rundir import write_whole
 _UNDRAWN = {"kernel_initializer": "zeros"}
 
 
-class SettableDropout(keras.layers.Layer):
-    """Dropout whose rate and random state are variables: one graph serves all rates."""
+class WhileTraining(keras.layers.Layer):
+    """Applies a function while training, and nothing otherwise."""
 
-    def __init__(self, rate: keras.Variable, seed: keras.random.SeedGenerator) -> None:
+    def __init__(self, function: Callable[[Any], Any], random: object) -> None:
         super().__init__()
-        self._rate = lambda: rate  # hidden from Keras, which would count it among the weights
-        self._seed = seed
+        self._function = function
+        self._random = random  # Keras has to know of the state that the function changes
 
     def call(self, inputs: object, training: bool = False) -> object:
-        if not training:
-            return inputs
-        # Not keras.random.dropout: it asks Python whether the rate is 0, which only the graph
-        # knows here. (With 0 all is kept and divided by 1: the same bits.)
-        rate = self._rate()
-        drawn = keras.random.uniform(keras.ops.shape(inputs), seed=self._seed)
-        return keras.ops.where(drawn >= rate, inputs / (1 - rate), 0.0)
+        return self._function(inputs) if training else inputs
+
+
+def use_precision(name: str) -> None:
+    """Choose what layers compute in: float32, or mixed_bfloat16 with weights in float32."""
+    keras.config.set_dtype_policy(name)
 
 
 def trainable(
@@ -39,11 +39,16 @@ def trainable(
     mean: float,
     std: float,
     *,
-    rate: keras.Variable,
-    seed: keras.random.SeedGenerator,
+    drop: Callable[[Any], Any],
+    random: object = None,
 ) -> keras.Model:
-    """Build the network for training: raw pixels (n, side, side, 1) in, logits out."""
-    return _model(stack, side, mean, std, lambda: SettableDropout(rate, seed))
+    """Build the network for training: raw pixels (n, side, side, 1) in, logits out.
+
+    Args:
+        drop: what dropout does to its inputs while training.
+        random: the keras.random.SeedGenerator that it draws from, if it does.
+    """
+    return _model(stack, side, mean, std, lambda: WhileTraining(drop, random))
 
 
 def save(
@@ -61,7 +66,14 @@ def save(
 
     It takes raw pixels (0–255) of shape (n, side, side, 1) and gives probabilities.
     """
-    model = _model(stack, side, mean, std, lambda: keras.layers.Dropout(dropout), name, "softmax")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # whatever it was trained in
+    try:
+        model = _model(
+            stack, side, mean, std, lambda: keras.layers.Dropout(dropout), name, "softmax"
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
     model.set_weights(list(weights))
     write_whole(path, model.save)
 
@@ -76,16 +88,6 @@ def answers(path: Path, images: np.ndarray) -> np.ndarray:
         batch = images[start : start + 1024].astype(np.float32)
         found.append(np.argmax(keras.ops.convert_to_numpy(model(batch)), axis=1))
     return np.concatenate(found)
-
-
-def optimizer(name: str) -> keras.optimizers.Optimizer:
-    """Make an optimizer whose learning rate is set for each trial."""
-    return {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }[name](learning_rate=0.0)
 
 
 def initial_weights(model: keras.Model, random: np.random.Generator) -> list[np.ndarray]:
@@ -117,11 +119,14 @@ def _model(
     last_activation: str | None = None,
 ) -> keras.Model:
     inputs = keras.Input((side, side, 1))
-    outputs = keras.layers.Rescaling(1 / std, -mean / std)(inputs)
+    # Pixels in, and scores out, in full precision whatever the layers between compute in.
+    outputs = keras.layers.Rescaling(1 / std, -mean / std, dtype="float32")(inputs)
     for layer in stack[:-1]:
         for step in _LAYERS[layer.kind](layer, dropout):
             outputs = step(outputs)
-    last = keras.layers.Dense(stack[-1].units, activation=last_activation, **_UNDRAWN)
+    last = keras.layers.Dense(
+        stack[-1].units, activation=last_activation, dtype="float32", **_UNDRAWN
+    )
     outputs = last(outputs)
     return keras.Model(inputs, outputs, name=name)
 

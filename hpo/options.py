@@ -36,26 +36,36 @@ class Options:
     retry_failed: bool = False
     quiet: bool = False
     verbose: bool = False
+    precision: str = "float32"
+    deterministic: bool = False
+    device: str = "cpu"  # or gpu: which entry was started; no option
 
 
-def parse(argv: Sequence[str] | None, *, is_first: bool) -> Options:
+_NAMES = [field.name for field in fields(Options) if field.name != "device"]
+
+
+def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") -> Options:
     """Read the command line.
 
     Args:
         is_first: whether this rank prints; the others leave without a word.
+        device: which entry was started, cpu or gpu.
 
     Raises:
         InputError: saying what is wrong.
         SystemExit: after --help or --version.
     """
     arguments = parser(is_first=is_first).parse_args(argv)
-    values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
-    options = Options(**values | {"set": tuple(arguments.set)})
+    values = {name: getattr(arguments, name) for name in _NAMES}
+    options = Options(**values | {"set": tuple(arguments.set), "device": device})
     for name in ("data", "test", "out"):
         if getattr(options, name) == "":  # an unset variable in a job file
             raise InputError(f"--{name}: expected a path, found ''")
     if options.fresh and options.shard:
         raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
+    for name in ("precision", "deterministic"):
+        if device == "cpu" and getattr(options, name) != getattr(Options, name):
+            raise InputError(f"--{name}: expected rismpigpu.py, found the entry for CPUs")
     return options
 
 
@@ -148,6 +158,17 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     add("--retry-failed", action="store_true", help="train failed trials again")
     add("--quiet", action="store_true", help="print only the end")
     add("--verbose", action="store_true", help="print every result")
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        default=Options.precision,
+        help="rismpigpu.py: of layers; weights stay float32 (default %(default)s)",
+    )
+    add(
+        "--deterministic",
+        action="store_true",
+        help="rismpigpu.py: the same bits at every run on GPUs of one kind; slower",
+    )
     add("--version", action="version", version=f"hpo {__version__}")
     return parser
 

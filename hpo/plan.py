@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hpo import (
     architecture,
+    backend,
     cost,
     datafile,
     hyperparameters,
@@ -38,15 +39,8 @@ from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, di
 
 _logger = logging.getLogger(__name__)
 
-# What the built-in objective's results rest on besides data and seed. The number changes only
-# when the same configuration would give another result.
-OBJECTIVE = {
-    "backend": "tensorflow",
-    "precision": "float32",
-    "device": "cpu",
-    "objective": "keras-classifier",
-    "version": 1,
-}
+# The number changes only when the same configuration would give another result.
+OBJECTIVE = {"objective": "keras-classifier", "version": 2}
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,14 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
         InputError: if something does not fit; the run directory is free then.
     """
     grid = sampling.grid(written)
-    identity = {"data": dataset.fingerprint, "seed": options.seed, **OBJECTIVE}
+    identity = {
+        "data": dataset.fingerprint,
+        "seed": options.seed,
+        "precision": options.precision,
+        "device": options.device,
+        "backend": backend.chosen(),
+        **OBJECTIVE,
+    }
     sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
     trials = sampling.trials(grid, dataset.side, identity)
     if options.test is not None:

@@ -24,9 +24,9 @@ def say_no_more() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load Keras on TensorFlow; what both write to standard error is shown only if that fails."""
+    """Load Keras and its backend; what they write to standard error is shown only on failure."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras says: results rest on it
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras says
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as heard:

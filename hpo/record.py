@@ -40,9 +40,10 @@ class Record:
 
     def write(self, run: RunDir) -> None:
         text = io.StringIO()
+        entry = "rismpigpu.py" if self.options.get("device") == "gpu" else "rismpi.py"
         text.write(
             "# All that is needed to run this search again:\n"
-            "# python rismpi.py --space FILE [--data …] [--seed …], as below.\n"
+            f"# python {entry} --space FILE [--data …] [--seed …], as below.\n"
         )
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = None

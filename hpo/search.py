@@ -5,9 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from hpo import data, datafile, journal, plan, publish, quiet, record, schedule, state
+from hpo import (
+    backend,
+    data,
+    datafile,
+    devices,
+    journal,
+    plan,
+    publish,
+    quiet,
+    record,
+    schedule,
+    state,
+)
 from hpo.errors import ExitCode
 from hpo.options import Options
 from hpo.order import Queue
@@ -34,6 +47,7 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     Raises:
         InputError: on every rank alike.
     """
+    sharing = devices.pin(world) if options.device == "gpu" else None
     path = options.data or datafile.default_path()
     written = world.on_root(lambda: plan.read_space(options, space))
     dataset = data.load(world, path)
@@ -45,6 +59,8 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
 
     start = world.on_root(make_plan)
     try:
+        if held and sharing is not None:
+            plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
             worker = _worker(world, options, start, dataset, stop)
@@ -76,17 +92,32 @@ def _any_stopped(world: World, stop: Stop) -> bool:
 def _worker(
     world: World, options: Options, start: Start, dataset: data.Dataset, stop: Stop
 ) -> Worker:
-    """Load TensorFlow and prepare this rank to train."""
+    """Load the backend and prepare this rank to train."""
     with quiet.loading():
-        from hpo import graph
+        library: ModuleType
+        if backend.chosen() == "tensorflow":
+            from hpo import graph
+
+            library = graph
+        else:
+            from hpo import plain
+
+            library = plain
         from hpo.train import Trainer
         from hpo.worker import Worker
 
-    graph.configure(options.threads)
+    lacking = library.configure(
+        options.threads,
+        device=options.device,
+        precision=options.precision,
+        deterministic=options.deterministic,
+    )
+    if options.device == "gpu":
+        devices.confirm(world, lacking)
     run = RunDir(options.out)
     return Worker(
         run,
-        Trainer(dataset, options.seed),
+        Trainer(dataset, options.seed, library.Engine(dataset)),
         journal.Writer(run.journal, start.name, world.rank),
         state.RankState(run, start.name, world.rank, world.host),
         stop=stop,

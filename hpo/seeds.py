@@ -27,9 +27,9 @@ def shuffled(rows: np.ndarray, trial_id: str, epoch: int) -> np.ndarray:
     return generator("shuffle", trial_id, epoch).permutation(rows)
 
 
-def layer_seed(trial_id: str) -> np.ndarray:
-    """Give the seed of a trial's dropout and augmentation: uint32 of shape (2,)."""
-    return generator("layers", trial_id).integers(0, 2**32, 2, np.uint32)
+def layer_seed(trial_id: str) -> int:
+    """Give the seed of a trial's dropout and augmentation, of 64 bits."""
+    return int(generator("layers", trial_id).integers(0, 2**64, dtype=np.uint64))
 
 
 def initial_weights(network: str, search_seed: int, trial_seed: int) -> np.random.Generator:

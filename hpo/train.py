@@ -6,20 +6,25 @@ import json
 import math
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from hpo import architecture, graph, hyperparameters, models, seeds
+from hpo import architecture, hyperparameters, seeds
 from hpo.arrays import load_arrays, save_arrays
 from hpo.cost import split_sizes
 from hpo.data import Dataset
+from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
 from hpo.errors import DivergedError
 from hpo.trial import Config, Trial, canonical
 
-MAX_NETWORKS = 24  # compiled ones that a rank keeps; the one unused longest goes first
+# Compiled networks that a rank keeps; those unused longest go first.
+MAX_NETWORKS = 24
+MAX_NETWORK_BYTES = 1 << 30
 GRAPH_CALL_S = 4.0  # no call lasts much longer, so that signals are heard
+FIRST_STEPS = 4  # of a kind whose time is not known yet
+TRAINING_COSTS = 3  # times an answer: forward, gradients of activations, gradients of weights
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,8 @@ class Progress:
     """How far a trial has come: everything but the network's own state."""
 
     history: list[Epoch] = field(default_factory=list)
-    is_validating: bool = False
-    step: int = 0  # the next one
-    sums: graph.Sums = (0.0, 0)  # of the phase that is under way
-    trained: graph.Sums = (0.0, 0)  # of the epoch's training, once it validates
+    trained: Tally = Tally()  # of the epoch that is under way
+    validated: Tally = Tally()
     seconds: float = 0.0
 
     @property
@@ -60,18 +63,36 @@ class Progress:
     def from_json(cls, text: str) -> Progress:
         values = json.loads(text)
         history = [Epoch(**epoch) for epoch in values["history"]]
-        sums = {name: tuple(values[name]) for name in ("sums", "trained")}
-        return cls(**values | sums | {"history": history})
+        tallies = {name: Tally(**values[name]) for name in ("trained", "validated")}
+        return cls(**values | tallies | {"history": history})
+
+
+@dataclass
+class Spent:
+    """Where a rank's seconds have gone."""
+
+    compile_s: float = 0.0
+    train_s: float = 0.0  # and validate
+
+
+@dataclass
+class Compiled:
+    """A network, and its pace with each batch size, as last seen."""
+
+    network: Network
+    n_bytes: int
+    image_s: dict[int, float] = field(default_factory=dict)  # to answer one, in training's steps
 
 
 class Trainer:
     """Trains the trials of one rank, and keeps the networks that it has compiled for them."""
 
-    def __init__(self, dataset: Dataset, search_seed: int) -> None:
+    def __init__(self, dataset: Dataset, search_seed: int, engine: Engine) -> None:
         self.dataset = dataset
+        self.spent = Spent()
         self._search_seed = search_seed
-        self._images = graph.Images(dataset)
-        self._networks: OrderedDict[str, graph.Network] = OrderedDict()
+        self._engine = engine
+        self._networks: OrderedDict[str, Compiled] = OrderedDict()
 
     def begin(self, trial: Trial, checkpoint: Path | None = None) -> Training:
         """Start a trial, or go on from a checkpoint that an earlier start has saved.
@@ -80,33 +101,46 @@ class Trainer:
         """
         config = hyperparameters.complete(trial.config, self.dataset.side)
         shape = {name: config[name] for name in hyperparameters.NETWORK_NAMES if name in config}
-        network = self._network(config, shape)
+        compiled = self._compiled(config, shape)
         key = canonical([shape, self.dataset.side, self.dataset.n_classes])
-        random = seeds.initial_weights(key, self._search_seed, config["seed"])
-        network.reset(
-            models.initial_weights(network.model, random),
-            learning_rate=config["learning_rate"],
-            dropout=config.get("dropout", 0.0),
-            seed=seeds.layer_seed(trial.id),
+        compiled.network.reset(
+            seeds.initial_weights(key, self._search_seed, config["seed"]),
+            Settings(
+                learning_rate=config["learning_rate"],
+                weight_decay=hyperparameters.weight_decay(config),
+                dropout=config.get("dropout", 0.0),
+                seed=seeds.layer_seed(trial.id),
+            ),
         )
         n_validation = split_sizes(self.dataset.n_images, config["validation_split"])[1]
         rows = seeds.split(
             self.dataset.n_images, n_validation, self.dataset.fingerprint, self._search_seed
         )
-        training = Training(trial.id, config, network, *rows)
+        training = Training(trial.id, config, compiled, *rows, spent=self.spent)
         if checkpoint is not None:
             training.load(checkpoint)
         return training
 
-    def _network(self, config: Config, shape: Config) -> graph.Network:
+    def _compiled(self, config: Config, shape: Config) -> Compiled:
         key = canonical([shape, config["optimizer"]])
         if key not in self._networks:
-            while len(self._networks) >= MAX_NETWORKS:
-                self._networks.popitem(last=False)
-            stack = architecture.layers(config, self.dataset.side, self.dataset.n_classes)
-            self._networks[key] = graph.Network(stack, self._images, config["optimizer"])
+            self._networks[key] = self._compile(config)
         self._networks.move_to_end(key)
         return self._networks[key]
+
+    def _compile(self, config: Config) -> Compiled:
+        stack = architecture.layers(config, self.dataset.side, self.dataset.n_classes)
+        n_bytes = architecture.n_bytes(stack)
+        while self._networks and not self._has_room(n_bytes):
+            self._networks.popitem(last=False)
+        begun = time.perf_counter()
+        network = self._engine.network(stack, config["optimizer"])
+        self.spent.compile_s += time.perf_counter() - begun
+        return Compiled(network, n_bytes)
+
+    def _has_room(self, n_bytes: int) -> bool:
+        kept = sum(compiled.n_bytes for compiled in self._networks.values())
+        return len(self._networks) < MAX_NETWORKS and kept + n_bytes <= MAX_NETWORK_BYTES
 
 
 class Training:
@@ -116,15 +150,19 @@ class Training:
         self,
         trial_id: str,
         config: Config,
-        network: graph.Network,
+        compiled: Compiled,
         train_rows: np.ndarray,
         validation_rows: np.ndarray,
+        *,
+        spent: Spent,
     ) -> None:
         self._trial_id = trial_id
         self._config = config
-        self._network = network
+        self._compiled = compiled
+        self._network = compiled.network
         self._train_rows = train_rows
         self._validation_rows = validation_rows
+        self._spent = spent
         self._shuffled: tuple[int, np.ndarray] = (0, train_rows)
         self.progress = Progress()
         self.best_weights: list[np.ndarray] = []
@@ -140,42 +178,28 @@ class Training:
         return patience is not None and len(history) - self.progress.best.epoch >= patience
 
     def advance(self) -> Epoch | None:
-        """Train or validate for a few seconds at most; give the epoch if it is over then.
+        """Go on for an epoch, or for a few seconds of a longer one; give the epoch if it is over.
 
         Raises:
             DivergedError: if the loss is not finite.
         """
         begun = time.perf_counter()
         at = self.progress
-        batch, rows = (
-            (graph.VALIDATION_BATCH, self._validation_rows)
-            if at.is_validating
-            else (self._config["batch_size"], self._epoch_rows())
+        training = Pass(self._epoch_rows(), self._config["batch_size"], at.trained)
+        validation = Pass(self._validation_rows, VALIDATION_BATCH, at.validated)
+        image_s = self._compiled.image_s.get(training.batch_size)
+        training, left_s = _cut(training, GRAPH_CALL_S, image_s, TRAINING_COSTS)
+        validation, _ = _cut(validation, left_s, image_s, 1)
+        at.trained, at.validated = self._network.run(
+            training, validation, self._config.get("augment_strength", 0.0)
         )
-        n_steps = math.ceil(len(rows) / batch)
-        steps = range(at.step, min(n_steps, at.step + self._affordable(at.is_validating, batch)))
-        if at.is_validating:
-            at.sums = self._network.validate(rows, steps, at.sums)
-        else:
-            augment = self._config["augment"] != "none"
-            at.sums = self._network.train(rows, batch, steps, at.sums, augment=augment)
-        at.step = steps.stop
-        took = time.perf_counter() - begun
-        at.seconds += took
-        self._network.step_s[at.is_validating, batch] = took / len(steps)
-        self._check_loss()
-        if at.step < n_steps:
-            return None
-        at.step = 0
-        if at.is_validating:
-            return self._end_epoch()
-        at.trained, at.sums, at.is_validating = at.sums, (0.0, 0), True
-        return None
-
-    def _affordable(self, is_validating: bool, batch: int) -> int:
-        """Give the number of steps for one call; the first of its kind also compiles."""
-        step_s = self._network.step_s.get((is_validating, batch))
-        return 4 if step_s is None else max(1, int(GRAPH_CALL_S / step_s))
+        took_s = time.perf_counter() - begun
+        answers = TRAINING_COSTS * training.n_images + validation.n_images
+        self._compiled.image_s[training.batch_size] = took_s / answers
+        at.seconds += took_s
+        self._spent.train_s += took_s
+        self._check_losses()
+        return self._end_epoch() if at.validated.step == validation.n_steps else None
 
     def _epoch_rows(self) -> np.ndarray:
         epoch = len(self.progress.history) + 1
@@ -184,24 +208,25 @@ class Training:
             self._shuffled = (epoch, rows)
         return self._shuffled[1]
 
-    def _check_loss(self) -> None:
-        if not math.isfinite(self.progress.sums[0]):
-            phase = "validation loss" if self.progress.is_validating else "loss"
-            epoch = len(self.progress.history) + 1
-            raise DivergedError(f"diverged: {phase} is not finite in epoch {epoch}")
+    def _check_losses(self) -> None:
+        at = self.progress
+        for name, tally in (("loss", at.trained), ("validation loss", at.validated)):
+            if not math.isfinite(tally.loss_sum):
+                epoch = len(at.history) + 1
+                raise DivergedError(f"diverged: {name} is not finite in epoch {epoch}")
 
     def _end_epoch(self) -> Epoch:
         at = self.progress
         n_train, n_validation = len(self._train_rows), len(self._validation_rows)
         epoch = Epoch(
             epoch=len(at.history) + 1,
-            loss=at.trained[0] / n_train,
-            accuracy=at.trained[1] / n_train,
-            val_loss=at.sums[0] / n_validation,
-            val_accuracy=at.sums[1] / n_validation,
+            loss=at.trained.loss_sum / n_train,
+            accuracy=at.trained.n_right / n_train,
+            val_loss=at.validated.loss_sum / n_validation,
+            val_accuracy=at.validated.n_right / n_validation,
         )
         at.history.append(epoch)
-        at.sums, at.is_validating = (0.0, 0), False
+        at.trained = at.validated = Tally()
         if at.best is epoch:
             self.best_weights = self._network.weights()
         return epoch
@@ -217,3 +242,14 @@ class Training:
         self.progress = Progress.from_json(text)
         self._network.restore(arrays["state"])
         self.best_weights = arrays["best"]
+
+
+def _cut(some: Pass, left_s: float, image_s: float | None, costs: float) -> tuple[Pass, float]:
+    """Let a pass go on for as many steps as fit; give the time that its end leaves, if any."""
+    if left_s <= 0:
+        return replace(some, stop=some.tally.step), 0.0
+    step_s = None if image_s is None else some.batch_size * costs * image_s
+    fitting = FIRST_STEPS if step_s is None else max(1, int(left_s / step_s))
+    n_steps = min(some.n_left, fitting)
+    cut = replace(some, stop=some.tally.step + n_steps)
+    return cut, left_s - n_steps * (step_s or 0.0) if n_steps == some.n_left else 0.0

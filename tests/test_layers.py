@@ -14,27 +14,35 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = {
     0: [
-        *("__init__", "cost", "errors", "imagefile", "launcher", "quiet", "rundir", "stopping"),
-        "trial",
+        *("__init__", "augment", "cost", "errors", "imagefile", "launcher", "quiet", "rundir"),
+        *("stopping", "trial", "updates"),
     ],
     1: [
-        *("architecture", "arrayfile", "arrays", "csvfile", "journal", "lock", "options", "order"),
-        *("record", "report", "seeds", "space", "spacefile", "world"),
+        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "journal", "lock"),
+        *("options", "order", "record", "report", "seeds", "space", "spacefile", "world"),
     ],
-    2: ["datafile", "hyperparameters", "models", "progress", "schedule", "state"],
+    2: [
+        *("datafile", "devices", "engine", "hyperparameters", "models", "progress", "schedule"),
+        "state",
+    ],
     3: ["data", "sampling"],
-    4: ["graph", "publish"],
-    5: ["commands", "plan", "train"],
-    6: ["__main__", "worker"],
-    7: ["search"],
-    8: ["cli"],
+    4: ["graph", "plain", "publish", "train"],
+    5: ["commands", "plan", "worker"],
+    6: ["__main__", "search"],
+    7: ["cli"],
 }
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
-DOORS = {"mpi4py": {"world"}, "keras": {"models", "graph"}, "tensorflow": {"graph"}}
+DOORS = {
+    "mpi4py": {"world"},
+    "keras": {"models", "plain"},
+    "tensorflow": {"graph", "updates"},
+    "jax": {"plain"},
+    "torch": {"plain"},
+}
 FOREIGN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
 
 FILES = sorted((ROOT / "hpo").glob("*.py"))
-SCRIPTS = [ROOT / "rismpi.py", ROOT / "mpitest.py"]
+SCRIPTS = [ROOT / "rismpi.py", ROOT / "rismpigpu.py", ROOT / "mpitest.py"]
 
 
 def tree(path: Path) -> ast.Module:
@@ -131,6 +139,7 @@ print("loaded:", *sorted(heavy & set(sys.modules)))
 """
 HPO = "runpy.run_module('hpo', run_name='__main__')"
 RISMPI = "runpy.run_path('rismpi.py', run_name='__main__')"
+RISMPIGPU = "runpy.run_path('rismpigpu.py', run_name='__main__')"
 
 
 def started(run: str, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -152,6 +161,7 @@ def started(run: str, *argv: str) -> subprocess.CompletedProcess[str]:
         (HPO, ["hpo", "space", "ris"]),
         (RISMPI, ["rismpi.py", "--help"]),
         (RISMPI, ["rismpi.py", "--version"]),
+        (RISMPIGPU, ["rismpigpu.py", "--help"]),
         ("import hpo.report", ["-"]),
         ("import hpo.commands", ["-"]),
     ],

@@ -80,6 +80,9 @@ def test_parse_nothing_gives_the_defaults():
         retry_failed=False,
         quiet=False,
         verbose=False,
+        precision="float32",
+        deterministic=False,
+        device="cpu",
     )
 
 
@@ -108,6 +111,33 @@ def test_parse_every_option(tmp_path):
         quiet=True,
         verbose=True,
     )
+
+
+def test_parse_options_of_the_gpu_entry():
+    argv = ["--precision", "mixed_bfloat16", "--deterministic"]
+    assert parse(argv, is_first=True, device="gpu") == Options(
+        precision="mixed_bfloat16", deterministic=True, device="gpu"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [
+        ("--precision", ["--precision", "mixed_bfloat16"]),
+        ("--deterministic", ["--deterministic"]),
+    ],
+)
+def test_parse_options_of_the_gpu_entry_are_refused_on_cpus(name, argv):
+    assert refusal(*argv) == f"{name}: expected rismpigpu.py, found the entry for CPUs"
+
+
+def test_parse_what_cpus_compute_in_may_be_said():
+    assert parse(["--precision", "float32"], is_first=True) == Options()
+
+
+def test_parse_unknown_precision_is_refused_with_the_known_ones():
+    message = refusal("--precision", "float16")
+    assert "float32" in message and "mixed_bfloat16" in message
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import data, datafile, graph, seeds, train
+from hpo import data, datafile, graph, plain, seeds, train
 from hpo.errors import DivergedError
 from hpo.train import Trainer, Training
 from hpo.trial import Trial
@@ -32,7 +32,7 @@ def dataset() -> data.Dataset:
 @pytest.fixture(scope="module")
 def trainer(dataset: data.Dataset) -> Trainer:
     graph.configure(threads=1)
-    return Trainer(dataset, 33)
+    return Trainer(dataset, 33, graph.Engine(dataset))
 
 
 def begin(trainer: Trainer, checkpoint: Path | None = None, **changes: object) -> Training:
@@ -66,7 +66,8 @@ def test_a_loss_that_is_not_finite_fails_the_trial(trainer: Trainer) -> None:
 def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> None:
     script = (
         "from test_train import *\n"
-        "trainer = Trainer(data.load(World(), datafile.BUNDLED), 33)\n"
+        "dataset = data.load(World(), datafile.BUNDLED)\n"
+        "trainer = Trainer(dataset, 33, graph.Engine(dataset))\n"
         "print(fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)))\n"
     )
     fresh = subprocess.run(
@@ -80,6 +81,67 @@ def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> No
     trained(trainer, dropout=0.1, batch_norm=True, learning_rate=0.1)
     trained(trainer, augment="shift-rotate-zoom", batch_norm=True, batch_size=16)
     assert fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)) == fresh
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"optimizer": name} for name in ("adam", "adamw", "rmsprop")),
+        {"optimizer": "sgd", "learning_rate": 0.1},
+        {"weight_decay": 0.1, "batch_norm": True},
+        {"pooling": "average", "dense_layers": 2, "validation_split": 0.2},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # TensorFlow's own
+def test_the_graph_trains_as_plain_keras_does(
+    trainer: Trainer, dataset: data.Dataset, changes: dict[str, object]
+) -> None:
+    keras_alone = Trainer(dataset, 33, plain.Engine(dataset))
+    without_chance = {"dropout": 0.0, "epochs": 2, "batch_size": 100, **changes}
+    ours = trained(trainer, **without_chance).progress.history
+    theirs = trained(keras_alone, **without_chance).progress.history
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.loss == pytest.approx(other.loss, rel=1e-3)
+        assert mine.val_loss == pytest.approx(other.val_loss, rel=1e-3)
+        assert mine.val_accuracy == pytest.approx(other.val_accuracy, abs=0.02)
+
+
+def test_one_compiled_network_serves_all_that_is_data(dataset: data.Dataset) -> None:
+    trainer = Trainer(dataset, 33, graph.Engine(dataset))
+    for changes in (
+        *({"learning_rate": 0.01}, {"dropout": 0.5}, {"weight_decay": 0.1}, {"seed": 3}),
+        *({"batch_size": 100}, {"validation_split": 0.2}, {"epochs": 2}),
+        {"augment": "shift-rotate-zoom", "augment_strength": 0.5},
+    ):
+        trained(trainer, **changes)
+    assert len(trainer._networks) == 1
+    [compiled] = trainer._networks.values()
+    assert compiled.network._epoch.experimental_get_tracing_count() == 1
+
+
+def test_networks_unused_longest_are_forgotten(
+    dataset: data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(dataset, 33, graph.Engine(dataset))
+    linear = {"model": "linear"}
+
+    def compiled_again(**changes: object) -> bool:
+        before = list(trainer._networks.values())
+        begin(trainer, **changes)
+        return not any(trainer._networks[list(trainer._networks)[-1]] is one for one in before)
+
+    monkeypatch.setattr(train, "MAX_NETWORKS", 2)
+    assert compiled_again(**linear)
+    assert compiled_again(**linear, optimizer="sgd")
+    assert not compiled_again(**linear)
+    assert compiled_again(**linear, optimizer="rmsprop")  # in place of sgd's
+    assert not compiled_again(**linear)
+    assert compiled_again(**linear, optimizer="sgd")
+    monkeypatch.setattr(train, "MAX_NETWORK_BYTES", 0)
+    assert compiled_again(model="dense")  # one is always kept
+    assert not compiled_again(model="dense")
+    assert len(trainer._networks) == 1
 
 
 @pytest.fixture
@@ -189,7 +251,8 @@ def test_dense_layers_have_the_shapes_asked_for(
     [
         *({"pooling": "average"}, {"activation": "tanh"}, {"activation": "sigmoid"}),
         *({"optimizer": name} for name in ("sgd", "rmsprop", "adamw")),
-        *({"learning_rate": 0.01}, {"augment": "shift-rotate-zoom"}, {"seed": 1}),
+        *({"learning_rate": 0.01}, {"weight_decay": 0.1}, {"seed": 1}),
+        *({"augment": "shift-rotate-zoom", "augment_strength": s} for s in (1, 0.01)),
     ],
     ids=str,
 )
@@ -198,6 +261,22 @@ def test_a_change_leads_elsewhere(trainer: Trainer, changes: dict[str, object]) 
     assert shapes(usual) == shapes(changed)
     assert not np.allclose(usual.best_weights[0], changed.best_weights[0], rtol=1e-5, atol=0)
     assert usual.progress.history != changed.progress.history
+
+
+def test_weight_decay_makes_weights_smaller(trainer: Trainer) -> None:
+    still = {"learning_rate": 1e-3, "optimizer": "sgd"}
+    usual, decayed = trained(trainer, **still), trained(trainer, weight_decay=0.9, **still)
+    ratio = np.abs(decayed.best_weights[0]).mean() / np.abs(usual.best_weights[0]).mean()
+    # Seven steps of 256 images, each of which keeps 1 - learning rate x weight decay.
+    assert ratio == pytest.approx((1 - 1e-3 * 0.9) ** 7, rel=1e-3)
+
+
+def test_a_stronger_augmentation_is_harder_to_learn(trainer: Trainer) -> None:
+    def loss(strength: float) -> float:
+        moved = {"augment": "shift-rotate-zoom", "augment_strength": strength}
+        return trained(trainer, epochs=4, **moved).progress.history[-1].loss
+
+    assert loss(0.01) < loss(1) < loss(5)
 
 
 def test_batch_norm_keeps_moving_statistics(trainer: Trainer) -> None:
@@ -231,7 +310,8 @@ def test_batch_size_sets_the_steps_of_an_epoch(
     trainer: Trainer, batch_size: int, steps: int
 ) -> None:
     training = trained(trainer, batch_size=batch_size)  # of 1,617 training images
-    assert int(training._network._optimizer.iterations.value) == steps
+    power = float(training._network._optimizer._powers[0])  # Adam's 0.9 ** (steps + 1)
+    assert np.log(power) / np.log(0.9) == pytest.approx(steps + 1, rel=1e-4)
 
 
 def test_epochs_and_patience_set_the_length(trainer: Trainer) -> None:
@@ -262,11 +342,8 @@ def digits(dataset: data.Dataset) -> Iterator[np.ndarray]:
 def test_augmentation_moves_images_a_little(digits: np.ndarray) -> None:
     import tensorflow as tf
 
-    moved = graph._moved(tf.constant(digits), tf.constant([1, 2], tf.uint32)).numpy()
-    again = graph._moved(tf.constant(digits), tf.constant([1, 2], tf.uint32)).numpy()
-    other = graph._moved(tf.constant(digits), tf.constant([1, 3], tf.uint32)).numpy()
-    assert np.array_equal(moved, again)
-    assert not np.array_equal(moved, other)
+    draws = np.random.default_rng(0).uniform(-1, 1, (5, 500)).astype(np.float32)
+    moved = graph._moved(tf.constant(digits), tf.constant(draws)).numpy()
 
     def middle(images: np.ndarray) -> np.ndarray:
         column = np.arange(8).reshape(1, 1, 8, 1)
