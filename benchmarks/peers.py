@@ -29,6 +29,7 @@ from hpo.rundir import RunDir
 
 SCRIPTS = harness.ROOT / "benchmarks" / "peers"
 PROGRAM = "this program"
+PIP_LIMIT_S = 900.0  # where requirements contradict each other, pip may try versions for hours
 _FEW = {"batch_size": [32, 128], "learning_rate": [0.001, 0.01]}
 
 SPACES: dict[str, dict[str, list[Any]]] = {
@@ -40,13 +41,15 @@ SPACES: dict[str, dict[str, list[Any]]] = {
 }
 
 ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
     "CUDA_VISIBLE_DEVICES": "",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
 
 
 class FailedError(Exception):
@@ -62,12 +65,21 @@ class Peer:
     package: str  # whose version is told
     mpi_ranks_beside: int | None = None  # of those that train; None: it is not run by mpirun
     module: tuple[str, ...] = ()  # how Python runs the script
+    words: tuple[str, ...] = ()  # what the script is told
+    is_one_process: bool = False  # with as many threads as the others have workers
     has_own_environment: bool = False  # its requirements contradict those of others
 
 
 PEERS = {
     "optuna": Peer("Optuna", "optuna_processes", "optuna"),
     "keras-tuner": Peer("Keras Tuner", "keras_tuner_grid", "keras-tuner"),
+    "keras-tuner-alone": Peer(
+        "Keras Tuner, one process",
+        "keras_tuner_grid",
+        "keras-tuner",
+        words=("--one-process",),
+        is_one_process=True,
+    ),
     "ray": Peer("Ray Tune", "ray_tune", "ray"),
     "mpi4py": Peer(
         "mpi4py.futures",
@@ -179,13 +191,15 @@ def _trials_of_run(run: RunDir) -> list[Trial]:
 
 
 def _peer(peer: Peer, python: Path, options: Any) -> System:
-    command = [python, *peer.module, SCRIPTS / f"{peer.script}.py"]
+    command = [python, *peer.module, SCRIPTS / f"{peer.script}.py", *peer.words]
     if peer.mpi_ranks_beside is not None:
         n_ranks = options.workers + peer.mpi_ranks_beside
         command = [python.with_name("mpirun"), "-np", n_ranks, *command]
 
     def run(folder: Path) -> Run:
-        return Run.of(_run_whole(command, folder, options), _trials_of_peer(folder))
+        n_threads = options.workers if peer.is_one_process else 1
+        total_s = _run_whole(command, folder, options, n_threads)
+        return Run.of(total_s, _trials_of_peer(folder))
 
     return System(peer.name, _version(python, peer.package), run)
 
@@ -209,12 +223,13 @@ def _measure(system: System, space: Mapping[str, list[Any]]) -> float:
     return float("nan")
 
 
-def _run_whole(command: Sequence[object], folder: Path, options: Any) -> float:
+def _run_whole(command: Sequence[object], folder: Path, options: Any, n_threads: int = 1) -> float:
     """Run a command to its end, all that it starts included; give the seconds.
 
     What it prints goes to a file: a daemon that it leaves behind would hold a pipe open.
     """
     own = {"JOB_FOLDER": str(folder), "JOB_WORKERS": str(options.workers)}
+    own |= dict.fromkeys(THREAD_VARIABLES, str(n_threads))
     own |= {"TMPDIR": str(folder), "RAY_TMPDIR": str(folder)}
     heard = folder / "output.txt"
     begun_s = time.perf_counter()
@@ -253,6 +268,7 @@ def _installed(peers: Sequence[Peer], options: Any) -> list[System]:
     for peer in peers:
         python = Path(sys.executable)
         requirements = SCRIPTS / f"{peer.script}.txt"
+        harness.say(f"installing what {peer.name} needs")
         try:
             if peer.has_own_environment:
                 python = _own_environment(peer)
@@ -272,7 +288,6 @@ def _own_environment(peer: Peer) -> Path:
     folder = Path(sys.prefix) / "peers" / peer.package
     python = folder / "bin" / "python"
     if not python.exists():
-        harness.say(f"making an environment for {peer.name}")
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     return python
 
@@ -285,11 +300,19 @@ def _same_engine() -> list[str]:
 
 
 def _pip(python: Path, *words: object) -> None:
-    harness.say(f"pip install {words[-1]}")
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, cwd=harness.ROOT
-    )
+    try:
+        done = subprocess.run(
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            timeout=PIP_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise FailedError(
+            f"does not install: pip found no set of versions in {PIP_LIMIT_S:.0f} s"
+        ) from None
     if done.returncode:
         raise FailedError(f"does not install: {_last_line(done.stderr)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import zipfile
 from collections.abc import Iterator
@@ -99,10 +100,21 @@ def digits_layout(path: str) -> Layout:
 
 
 def _digits_parts(of: Layout, rank: int, size: int) -> Iterator[Part]:
-    from sklearn.datasets import load_digits  # a second that other data do not need
+    table = _digits_table()
+    return _parts(table[:, :-1], table[:, -1], rank, size)
+
+
+def _digits_table() -> np.ndarray:
+    """Give the rows of scikit-learn's digits, labels last, without a second for importing it."""
+    found = importlib.util.find_spec("sklearn")
+    folders = found.submodule_search_locations if found else None
+    path = Path(folders[0] if folders else "", "datasets", "data", "digits.csv.gz")
+    if path.exists():
+        return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return _parts(digits.data, digits.target, rank, size)
+    return np.column_stack([digits.data, digits.target])
 
 
 def _parts(images: np.ndarray, labels: np.ndarray | None, rank: int, size: int) -> Iterator[Part]:

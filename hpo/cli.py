@@ -40,7 +40,7 @@ def main(
     stop.listen()
     backend.prepare(chosen.threads, device)
     level = logging.ERROR if chosen.quiet else logging.WARNING
-    console = logging.StreamHandler()
+    console = quiet.Console()
     console.setLevel(level)
     logging.getLogger("hpo").addHandler(console)
     logging.getLogger("hpo").setLevel(logging.INFO)

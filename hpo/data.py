@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,13 +57,17 @@ class Dataset:
         }
 
 
-def load(world: World, path: str) -> Dataset:
+def load(world: World, path: str, on_head: Callable[[Layout], None] = lambda _: None) -> Dataset:
     """Read and check a data set, each rank its share of the rows (collective).
+
+    Args:
+        on_head: called on every rank once the file's head is found good, before all is read.
 
     Raises:
         InputError: on every rank the same, for the first thing in the file that is wrong.
     """
     found = world.on_root(lambda: layout(path))
+    on_head(found)
     parts = _read(found, world.rank, world.size)
     rows = _agree_on_rows(world, found, parts)
     n_images = sum(n for _, n in rows)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.errors import InputError
+from hpo.launcher import node
 from hpo.world import World
 
 # Waking a driver that no process holds takes seconds for each GPU; a broken one never answers.
@@ -180,15 +181,7 @@ def refuse(told: Iterable[tuple[str, str | None]]) -> None:
 
 def _look(host: str) -> Sight:
     names, source = offered(os.environ, _nvidia_smi(), _n_device_files())
-    return Sight(host, _node(host), names, source)
-
-
-def _node(host: str) -> str:
-    """Name this machine; nodes may share a host name, containers of one node may not."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return host
+    return Sight(host, node(host), names, source)
 
 
 def _nvidia_smi() -> list[str]:

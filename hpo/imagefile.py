@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 LARGEST_LABEL = 2**31 - 1  # int32
+LONG_BYTES = 4 << 20  # from this size on, reading a file takes time that something else can use
 _GZIP = b"\x1f\x8b"
 
 
@@ -55,6 +56,11 @@ class Layout:
     def parts(self, rank: int, size: int) -> Iterator[Part]:
         """Read and check the share of one rank of `size`."""
         return self.read(self, rank, size)
+
+    @property
+    def is_long(self) -> bool:
+        path = Path(self.path)
+        return path.exists() and path.stat().st_size >= LONG_BYTES
 
     @property
     def side(self) -> int:

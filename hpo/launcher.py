@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 # The most specific launcher first: under `mpirun` inside a Slurm job all three may be set, and
 # SLURM_PROCID is then that of mpirun's own proxy. SLURM_NTASKS is the job's, not the step's, and
@@ -34,3 +35,11 @@ def is_first(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether this process is the one that speaks to the user."""
     found = promised(environ)
     return found is None or found[0] == 0
+
+
+def node(host: str) -> str:
+    """Name this machine: nodes may share a host name, containers of one node may not."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return host

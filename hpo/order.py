@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from hpo.trial import Result, Status, Trial
 # Within this share of the longest, a network that the rank has compiled already comes first:
 # predictions are no better than that, and compiling costs as much as a short trial.
 AS_LONG_AS = 0.8
-DEALER = -1  # takes all jobs, to deal them
+MAX_NETWORKS = 24  # that a rank keeps compiled; the one unused longest goes first
+N_TURNS = 3  # usual, late and lone jobs, in this order
+
+Line = tuple[int, str]  # jobs of one turn and one network, which wait together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,7 @@ class Job:
     is_lone: bool = False  # at more: with nothing else in flight, to see which one it is
 
     @property
-    def queue(self) -> tuple[int, str]:
-        """Name the queue that it waits in; the lower number goes first."""
+    def line(self) -> Line:
         return self.is_late + self.is_lone, self.network
 
 
@@ -38,19 +41,24 @@ class Queue:
     """The trials that nobody has taken yet."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        # By network, the longest last: a correction is common to a network, so that this order
-        # never changes, and taking costs a look at each network's last job.
-        self._waiting: dict[tuple[int, str], list[Job]] = defaultdict(list)
-        self._waiting_s: dict[tuple[int, str], float] = defaultdict(float)
+        # The longest last: a correction is common to a network, so that this order never changes
+        # and the longest of all is at the end of a line.
+        self._waiting: dict[Line, list[Job]] = defaultdict(list)
+        self._waiting_s: dict[Line, float] = defaultdict(float)
+        # Networks without times seen are corrected all alike, so that a new time moves only the
+        # lines of its own network, however many there are.
+        self._seen: set[str] = set()
+        self._by_corrected, self._by_predicted = _Ranking(), _Ranking()
         self._taken: dict[str, Job] = {}
-        self._compiled: dict[int, set[str]] = defaultdict(set)
+        self._compiled: dict[int, dict[str, None]] = {}  # by rank; the one used last is last
         self._estimator = Estimator()
         self._guard = threading.RLock()  # the progress line's thread looks in
         for job in jobs:
-            self._waiting[job.queue].append(job)
-            self._waiting_s[job.queue] += job.predicted_s
-        for some in self._waiting.values():
+            self._waiting[job.line].append(job)
+            self._waiting_s[job.line] += job.predicted_s
+        for line, some in self._waiting.items():
             some.sort(key=lambda job: (job.predicted_s, -job.trial.index))
+            self._rank(line)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -67,30 +75,68 @@ class Queue:
     def _take(self, rank: int, time_left_s: float) -> Job | None:
         if rank not in self._compiled or not self._estimator.has_seen:
             time_left_s = math.inf
+        compiled = self._compiled.setdefault(rank, {})
+        found = self._find(compiled, time_left_s)
+        if found is None:
+            return None
+        line, place = found
+        if self._waiting[line][place].is_lone and self._taken:
+            return None  # the rank that is free last takes them, one after the other
+        _use(compiled, line[1])
+        return self._remove(line, place)
+
+    def _find(self, compiled: dict[str, None], time_left_s: float) -> tuple[Line, int] | None:
+        """Find the best job: its line and its place there."""
+        first = self._by_corrected.first() + self._by_predicted.first()
+        if not first:
+            return None
+        longest = max(first, key=lambda line: (-line[0], self._longest_s(line)))
+        longest_s = self._longest_s(longest)
+        if longest_s > time_left_s:
+            return self._find_within(compiled, time_left_s)
+        for network in reversed(compiled):
+            line = longest[0], network
+            if line in self._waiting and self._longest_s(line) >= AS_LONG_AS * longest_s:
+                return line, -1
+        return longest, -1
+
+    def _find_within(
+        self, compiled: dict[str, None], time_left_s: float
+    ) -> tuple[Line, int] | None:
+        """Do the same near the end of the time, when all lines have to be looked at."""
         fitting = [
-            (self._predicted_s(some[i]), key, i)
-            for key, some in self._waiting.items()
-            if (i := self._longest_within(some, time_left_s)) is not None
+            (-line[0], self._predicted_s(jobs[n - 1]), line, n - 1)
+            for line, jobs in self._waiting.items()
+            if (n := bisect_right(jobs, time_left_s, key=self._predicted_s))
         ]
         if not fitting:
             return None
-        first = min(found[1][0] for found in fitting)
-        fitting = [found for found in fitting if found[1][0] == first]
-        longest_s = max(found[0] for found in fitting)
-        compiled = self._compiled[rank]
-        _, key, i = max(
-            (found for found in fitting if found[0] >= AS_LONG_AS * longest_s),
-            key=lambda found: (found[1][1] in compiled, found[0]),
+        turn, longest_s, _, _ = max(fitting)
+        _, _, line, place = max(
+            (f for f in fitting if f[0] == turn and f[1] >= AS_LONG_AS * longest_s),
+            key=lambda found: (found[2][1] in compiled, found[1]),
         )
-        if self._waiting[key][i].is_lone and self._taken and rank != DEALER:
-            return None  # the rank that is free last takes them, one after the other
-        job = self._waiting[key].pop(i)
-        self._waiting_s[key] -= job.predicted_s
-        if not self._waiting[key]:
-            del self._waiting[key], self._waiting_s[key]
-        compiled.add(job.network)
+        return line, place
+
+    def _remove(self, line: Line, place: int) -> Job:
+        job = self._waiting[line].pop(place)
+        self._waiting_s[line] -= job.predicted_s
+        if not self._waiting[line]:
+            del self._waiting[line], self._waiting_s[line]
+        self._rank(line)
         self._taken[job.trial.id] = job
         return job
+
+    def _rank(self, line: Line) -> None:
+        """Rank a line again: its longest job has gone, or is corrected in another way."""
+        self._by_corrected.drop(line)
+        self._by_predicted.drop(line)
+        if line not in self._waiting:
+            return
+        if line[1] in self._seen:
+            self._by_corrected.put(line, self._longest_s(line))
+        else:
+            self._by_predicted.put(line, self._waiting[line][-1].predicted_s)
 
     def note(self, result: Result) -> None:
         """Learn from a result that has come back."""
@@ -98,12 +144,17 @@ class Queue:
             job = self._taken.pop(result.id, None)
             if job is not None and result.status is Status.DONE:
                 self._estimator.note(job.network, job.predicted_s, result.seconds)
+                self._seen.add(job.network)
+                for turn in range(N_TURNS):
+                    self._rank((turn, job.network))
 
     def shares(self, n_ranks: int) -> list[list[Job]]:
         """Deal all jobs at once: as many to each rank, and about as long."""
-        jobs: list[Job] = []
-        while (job := self.take(DEALER)) is not None:
-            jobs.append(job)
+        with self._guard:
+            jobs = [
+                self._remove(line, -1) for line in [*self._waiting] for _ in [*self._waiting[line]]
+            ]
+        jobs.sort(key=lambda job: (job.line[0], -self._predicted_s(job), job.trial.index))
         there_and_back = [*range(n_ranks), *reversed(range(n_ranks))]
         shares: list[list[Job]] = [[] for _ in range(n_ranks)]
         for number, job in enumerate(jobs):
@@ -132,8 +183,34 @@ class Queue:
     def _predicted_s(self, job: Job) -> float:
         return self._estimator.corrected_s(job.network, job.predicted_s)
 
-    def _longest_within(self, some: list[Job], time_left_s: float) -> int | None:
-        for i in reversed(range(len(some))):
-            if self._predicted_s(some[i]) <= time_left_s:
-                return i
-        return None
+    def _longest_s(self, line: Line) -> float:
+        return self._predicted_s(self._waiting[line][-1])
+
+
+class _Ranking:
+    """Lines in the order of their turn and longest job; a change costs a few comparisons."""
+
+    def __init__(self) -> None:
+        self._sorted: list[tuple[int, float, str]] = []  # who comes first is last
+        self._entries: dict[Line, tuple[int, float, str]] = {}
+
+    def put(self, line: Line, longest_s: float) -> None:
+        turn, network = line
+        self._entries[line] = (-turn, longest_s, network)
+        insort(self._sorted, self._entries[line])
+
+    def drop(self, line: Line) -> None:
+        entry = self._entries.pop(line, None)
+        if entry is not None:
+            del self._sorted[bisect_left(self._sorted, entry)]
+
+    def first(self) -> list[Line]:
+        """Give the line that comes first; none if there is none."""
+        return [(-turn, network) for turn, _, network in self._sorted[-1:]]
+
+
+def _use(compiled: dict[str, None], network: str) -> None:
+    compiled.pop(network, None)
+    compiled[network] = None
+    if len(compiled) > MAX_NETWORKS:
+        del compiled[next(iter(compiled))]

@@ -107,27 +107,27 @@ def _publish_model(run: RunDir, its: record.Record, trial: Trial, *, with_answer
 
 def write_model(run: RunDir, its: record.Record, trial: Trial) -> None:
     """Write best_model.keras from the winner's weights."""
-    with quiet.loading():
-        from hpo import models  # Keras, seconds that a look at a finished run does not need
-
     config = hyperparameters.complete(trial.config, its.data["side"])
     weights = run.weights(trial.id)
-    try:
-        models.save(
-            run.best_model,
-            architecture.layers(config, its.data["side"], its.data["classes"]),
-            its.data["side"],
-            mean=its.data["mean"],
-            std=its.data["std"],
-            dropout=config.get("dropout", 0.0),
-            weights=load_arrays(weights)[1]["best"],
-            name=_name(trial),
-        )
-    except UNREADABLE as error:
-        raise InputError(
-            f"{weights}: expected the weights of this trial's network, found something else"
-            f" ({str(error).splitlines()[0]}); delete the file and run the search again"
-        ) from error
+    with quiet.loading():  # saving, too, may load TensorFlow, whatever the backend is
+        from hpo import models  # Keras, seconds that a look at a finished run does not need
+
+        try:
+            models.save(
+                run.best_model,
+                architecture.layers(config, its.data["side"], its.data["classes"]),
+                its.data["side"],
+                mean=its.data["mean"],
+                std=its.data["std"],
+                dropout=config.get("dropout", 0.0),
+                weights=load_arrays(weights)[1]["best"],
+                name=_name(trial),
+            )
+        except UNREADABLE as error:
+            raise InputError(
+                f"{weights}: expected the weights of this trial's network, found something else"
+                f" ({str(error).splitlines()[0]}); delete the file and run the search again"
+            ) from error
 
 
 def answers_csv(run: RunDir, images: np.ndarray) -> str:

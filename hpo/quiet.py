@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def show_anything() -> None:
@@ -24,13 +26,21 @@ def say_no_more() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load Keras and its backend; what they write to standard error is shown only on failure."""
+    """Load Keras and its backend; what they write to standard error is shown only on failure.
+
+    Other threads may go on: what Python prints to sys.stderr gets through.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras says
-    sys.stderr.flush()
+    usual = sys.stderr
+    usual.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as heard:
+    with (
+        tempfile.TemporaryFile() as heard,
+        os.fdopen(os.dup(2), "w", buffering=1, errors="replace") as through,
+    ):
         os.dup2(heard.fileno(), 2)
+        sys.stderr = through
         try:
             yield
         except BaseException:
@@ -38,6 +48,18 @@ def loading() -> Iterator[None]:
             os.write(saved, heard.read())
             raise
         finally:
-            sys.stderr.flush()
+            through.flush()
+            sys.stderr = usual
             os.dup2(saved, 2)
             os.close(saved)
+
+
+class Console(logging.StreamHandler):  # type: ignore[type-arg]
+    """Logs to whatever sys.stderr is at the time."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr

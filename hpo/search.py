@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from hpo import (
-    backend,
-    data,
-    datafile,
-    devices,
-    journal,
-    plan,
-    publish,
-    quiet,
-    record,
-    schedule,
-    state,
-)
+from hpo import cores, data, datafile, devices, journal, plan, publish, record, schedule, state
 from hpo.errors import ExitCode
+from hpo.library import Library
 from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
@@ -29,11 +17,11 @@ from hpo.progress import Progress, duration
 from hpo.report import Standing, compact, last_line
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
+from hpo.train import Trainer
 from hpo.trial import Result, Status
+from hpo.usage import age_s
+from hpo.worker import Worker
 from hpo.world import World
-
-if TYPE_CHECKING:
-    from hpo.worker import Worker
 
 _logger = logging.getLogger(__name__)
 
@@ -48,9 +36,11 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
         InputError: on every rank alike.
     """
     sharing = devices.pin(world) if options.device == "gpu" else None
+    seats = cores.settle(world, options.threads)
     path = options.data or datafile.default_path()
     written = world.on_root(lambda: plan.read_space(options, space))
-    dataset = data.load(world, path)
+    library = Library()
+    dataset = data.load(world, path, lambda head: library.start() if head.is_long else None)
     held: list[Plan] = []  # on rank 0 only
 
     def make_plan() -> Start:
@@ -59,24 +49,16 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
 
     start = world.on_root(make_plan)
     try:
-        if held and sharing is not None:
-            plan.say(options, sharing)
+        if held:
+            better = None if sharing else cores.advice(seats, options.threads, start.n_jobs)
+            for line in filter(None, (sharing, better)):
+                plan.say(options, line)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
-            worker = _worker(world, options, start, dataset, stop)
-            train = partial(
-                schedule.run,
-                world,
-                evaluate=worker.evaluate,
-                stop=stop,
-                best=start.best,
-                schedule=options.schedule,
-            )
-            if held:
-                _train_and_show(world, options, held[0], train)
-                _train_lost_winner(options, held[0], worker, stop)
-            else:  # rank 0 alone knows the jobs and hears the results
-                train(jobs=Queue([]), on_result=lambda _: None)
+            worker = _worker(world, options, start, dataset, stop, library.get())
+            worker.usage.start_s = age_s()
+            _train(world, options, start, held, worker, stop)
+            _log_usage(world, worker)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
         if held:
@@ -90,22 +72,14 @@ def _any_stopped(world: World, stop: Stop) -> bool:
 
 
 def _worker(
-    world: World, options: Options, start: Start, dataset: data.Dataset, stop: Stop
+    world: World,
+    options: Options,
+    start: Start,
+    dataset: data.Dataset,
+    stop: Stop,
+    library: ModuleType,
 ) -> Worker:
-    """Load the backend and prepare this rank to train."""
-    with quiet.loading():
-        library: ModuleType
-        if backend.chosen() == "tensorflow":
-            from hpo import graph
-
-            library = graph
-        else:
-            from hpo import plain
-
-            library = plain
-        from hpo.train import Trainer
-        from hpo.worker import Worker
-
+    """Prepare this rank to train."""
     lacking = library.configure(
         options.threads,
         device=options.device,
@@ -129,12 +103,33 @@ def _worker(
     )
 
 
-def _train_and_show(
-    world: World, options: Options, held: Plan, train: Callable[..., None]
+def _train(
+    world: World, options: Options, start: Start, held: list[Plan], worker: Worker, stop: Stop
 ) -> None:
-    """Train on rank 0, and show there what all ranks have done (collective)."""
-    with _progress(held, options, world) as progress:
-        train(jobs=held.jobs, on_result=lambda result: _show(progress, options, result))
+    """Train all that is to be trained (collective)."""
+    train = partial(
+        schedule.run,
+        world,
+        evaluate=worker.evaluate,
+        stop=stop,
+        best=start.best,
+        schedule=options.schedule,
+    )
+    with worker.usage.counts("search_s"):
+        if held:
+            with _progress(held[0], options, world) as progress:
+                train(jobs=held[0].jobs, on_result=lambda result: _show(progress, options, result))
+        else:  # rank 0 alone knows the jobs and hears the results
+            train(jobs=Queue([]), on_result=lambda _: None)
+    if held:
+        _train_lost_winner(options, held[0], worker, stop)
+
+
+def _log_usage(world: World, worker: Worker) -> None:
+    """Note what each rank has cost (collective)."""
+    told = world.gather((world.host, worker.usage.sentence()))
+    for rank, (host, sentence) in enumerate(told or []):
+        _logger.info("rank %d on host %s: %s", rank, host, sentence)
 
 
 def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop) -> None:

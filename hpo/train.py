@@ -18,6 +18,7 @@ from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
 from hpo.errors import DivergedError
 from hpo.trial import Config, Trial, canonical
+from hpo.usage import Usage
 
 # Compiled networks that a rank keeps; those unused longest go first.
 MAX_NETWORKS = 24
@@ -68,14 +69,6 @@ class Progress:
 
 
 @dataclass
-class Spent:
-    """Where a rank's seconds have gone."""
-
-    compile_s: float = 0.0
-    train_s: float = 0.0  # and validate
-
-
-@dataclass
 class Compiled:
     """A network, and its pace with each batch size, as last seen."""
 
@@ -89,7 +82,7 @@ class Trainer:
 
     def __init__(self, dataset: Dataset, search_seed: int, engine: Engine) -> None:
         self.dataset = dataset
-        self.spent = Spent()
+        self.usage = Usage()
         self._search_seed = search_seed
         self._engine = engine
         self._networks: OrderedDict[str, Compiled] = OrderedDict()
@@ -116,7 +109,7 @@ class Trainer:
         rows = seeds.split(
             self.dataset.n_images, n_validation, self.dataset.fingerprint, self._search_seed
         )
-        training = Training(trial.id, config, compiled, *rows, spent=self.spent)
+        training = Training(trial.id, config, compiled, *rows, usage=self.usage)
         if checkpoint is not None:
             training.load(checkpoint)
         return training
@@ -133,10 +126,8 @@ class Trainer:
         n_bytes = architecture.n_bytes(stack)
         while self._networks and not self._has_room(n_bytes):
             self._networks.popitem(last=False)
-        begun = time.perf_counter()
-        network = self._engine.network(stack, config["optimizer"])
-        self.spent.compile_s += time.perf_counter() - begun
-        return Compiled(network, n_bytes)
+        with self.usage.counts("compile_s"):
+            return Compiled(self._engine.network(stack, config["optimizer"]), n_bytes)
 
     def _has_room(self, n_bytes: int) -> bool:
         kept = sum(compiled.n_bytes for compiled in self._networks.values())
@@ -154,7 +145,7 @@ class Training:
         train_rows: np.ndarray,
         validation_rows: np.ndarray,
         *,
-        spent: Spent,
+        usage: Usage,
     ) -> None:
         self._trial_id = trial_id
         self._config = config
@@ -162,7 +153,7 @@ class Training:
         self._network = compiled.network
         self._train_rows = train_rows
         self._validation_rows = validation_rows
-        self._spent = spent
+        self._usage = usage
         self._shuffled: tuple[int, np.ndarray] = (0, train_rows)
         self.progress = Progress()
         self.best_weights: list[np.ndarray] = []
@@ -197,7 +188,7 @@ class Training:
         answers = TRAINING_COSTS * training.n_images + validation.n_images
         self._compiled.image_s[training.batch_size] = took_s / answers
         at.seconds += took_s
-        self._spent.train_s += took_s
+        self._usage.train_s += took_s
         self._check_losses()
         return self._end_epoch() if at.validated.step == validation.n_steps else None
 

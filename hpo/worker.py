@@ -55,6 +55,7 @@ class Worker:
         self._held = held
         self._signature = signature
         self._retries = retries
+        self.usage = trainer.usage
         self._saved: list[Merit] = []  # trials of this rank whose weights are in models/
 
     def evaluate(self, work: Work, is_called_home: IsCalledHome) -> Result | None:
@@ -63,6 +64,10 @@ class Worker:
         Raises:
             LockLostError: if another start has taken over the run directory.
         """
+        with self.usage.counts("work_s"):
+            return self._evaluate(work, is_called_home)
+
+    def _evaluate(self, work: Work, is_called_home: IsCalledHome) -> Result | None:
         trial, attempt = work.job.trial, work.job.attempt
         lock.check_held(*self._held)
         self._state.trains(trial.id)

@@ -40,18 +40,27 @@ LAST_WORDS_S = 0.5
 
 
 class Backoff:
-    """Sleep a little, and longer each time, until something happens and `reset` is called."""
+    """Give way, then sleep, longer each time, until something happens and `reset` is called.
 
-    def __init__(self, first_s: float = 2e-5, longest_s: float = 2e-3) -> None:
+    What comes at once should not wait for a sleep: the shortest takes 80 µs, however few are
+    asked for. Who gives way on a busy core hands it to the rank that it is waiting for.
+    """
+
+    def __init__(self, n_yields: int = 20, first_s: float = 1e-4, longest_s: float = 2e-3) -> None:
+        self._n_yields = self._yields_left = n_yields
         self._first_s = self._next_s = first_s
         self._longest_s = longest_s
 
     def __call__(self) -> None:
+        if self._yields_left:
+            self._yields_left -= 1
+            os.sched_yield()
+            return
         time.sleep(self._next_s)
         self._next_s = min(2 * self._next_s, self._longest_s)
 
     def reset(self) -> None:
-        self._next_s = self._first_s
+        self._yields_left, self._next_s = self._n_yields, self._first_s
 
 
 def _thread_level() -> int:

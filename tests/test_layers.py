@@ -15,19 +15,19 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     0: [
         *("__init__", "augment", "cost", "errors", "imagefile", "launcher", "quiet", "rundir"),
-        *("stopping", "trial", "updates"),
+        *("stopping", "trial", "updates", "usage"),
     ],
     1: [
         *("architecture", "arrayfile", "arrays", "backend", "csvfile", "journal", "lock"),
         *("options", "order", "record", "report", "seeds", "space", "spacefile", "world"),
     ],
     2: [
-        *("datafile", "devices", "engine", "hyperparameters", "models", "progress", "schedule"),
-        "state",
+        *("cores", "datafile", "devices", "engine", "hyperparameters", "models", "progress"),
+        *("schedule", "state"),
     ],
     3: ["data", "sampling"],
     4: ["graph", "plain", "publish", "train"],
-    5: ["commands", "plan", "worker"],
+    5: ["commands", "library", "plan", "worker"],
     6: ["__main__", "search"],
     7: ["cli"],
 }

@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.order import Job, Queue
+from hpo.cost import Estimator
+from hpo.order import AS_LONG_AS, MAX_NETWORKS, Job, Queue
 from hpo.trial import Result, Status, Trial
 
 
@@ -77,6 +78,13 @@ def test_take_knows_what_each_rank_has_compiled():
     assert [queue.take(rank).trial.id for rank in (0, 1, 1, 0)] == ["a1", "b1", "b2", "a2"]
 
 
+def test_take_forgets_what_a_rank_compiled_long_ago():
+    """It has thrown it away since, so that the longest comes first again."""
+    others = [job(f"b{i}", 50, f"b{i}", index=i) for i in range(MAX_NETWORKS)]
+    queue = Queue([job("a1", 100, "a"), *others, job("a2", 9, "a"), job("c", 10, "c")])
+    assert taken(queue)[-2:] == ["c", "a2"]
+
+
 def test_take_is_corrected_by_the_times_seen():
     """Predicted 10 and 8, but the second network has proved to be ten times as slow."""
     queue = Queue([job("a1", 100, "a"), job("b1", 80, "b"), job("a2", 10, "a"), job("b2", 8, "b")])
@@ -124,6 +132,34 @@ def test_take_gives_every_job_once(jobs, asking):
     assert len(queue) == 0
 
 
+@given(jobs, st.lists(st.tuples(st.integers(0, 3), st.floats(0.1, 10), st.floats(0, 1e7))))
+def test_take_gives_about_the_longest_that_fits(jobs, asking):
+    """As a look at every single job would find it."""
+    queue, estimator = Queue(jobs), Estimator()
+    waiting = {job.trial.id: job for job in jobs}
+    begun = set()
+    for rank, slowness, time_left_s in asking:
+        if rank not in begun or not estimator.has_seen:
+            time_left_s = float("inf")
+        corrected = {
+            name: estimator.corrected_s(job.network, job.predicted_s)
+            for name, job in waiting.items()
+        }
+        fitting = [name for name, seconds in corrected.items() if seconds <= time_left_s]
+        found = queue.take(rank, time_left_s)
+        begun.add(rank)
+        assert (found is None) == (not fitting)
+        if found is None:
+            continue
+        first = min(waiting[name].line[0] for name in fitting)
+        longest_s = max(corrected[name] for name in fitting if waiting[name].line[0] == first)
+        assert found.line[0] == first
+        assert AS_LONG_AS * longest_s <= corrected[found.trial.id] <= time_left_s
+        waiting.pop(found.trial.id)
+        queue.note(finished(found.trial.id, slowness * found.predicted_s))
+        estimator.note(found.network, found.predicted_s, slowness * found.predicted_s)
+
+
 @given(jobs, st.integers(1, 7))
 def test_shares_are_every_job_once_and_of_equal_numbers(jobs, n_ranks):
     shares = Queue(jobs).shares(n_ranks)
@@ -135,6 +171,13 @@ def test_shares_are_every_job_once_and_of_equal_numbers(jobs, n_ranks):
 
 def test_shares_are_about_as_long():
     shares = Queue([job(str(s), s, index=s) for s in range(1, 9)]).shares(2)
+    assert [[job.predicted_s for job in share] for share in shares] == [[8, 5, 4, 1], [7, 6, 3, 2]]
+
+
+def test_shares_of_several_networks_are_as_long_as_those_of_one():
+    """Each rank compiles nearly all networks anyway: only lengths count."""
+    jobs = [job(str(s), s, network="ab"[s % 2], index=s) for s in range(1, 9)]
+    shares = Queue(jobs).shares(2)
     assert [[job.predicted_s for job in share] for share in shares] == [[8, 5, 4, 1], [7, 6, 3, 2]]
 
 

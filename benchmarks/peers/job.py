@@ -110,8 +110,9 @@ def prepare() -> tuple[Any, Any]:
     import tensorflow as tf
     from sklearn.datasets import load_digits
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    n_threads = int(os.environ["OMP_NUM_THREADS"])
+    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(n_threads)
     digits = load_digits()
     images = digits.images.astype("float32")[..., None]
     return (images - images.mean()) / images.std(), digits.target

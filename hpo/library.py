@@ -1,0 +1,36 @@
+"""Loading the library that computes: seconds that other work can use."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import ModuleType
+
+from hpo import backend, quiet
+
+
+class Library:
+    """The engine's module, loaded in a thread of its own from `start` on, or by `get`."""
+
+    def __init__(self) -> None:
+        self._loading: Future[ModuleType] | None = None
+
+    def start(self) -> None:
+        """Begin to load it. Whoever leaves before it is loaded waits for it at the exit."""
+        loader = ThreadPoolExecutor(1, "library")
+        self._loading = loader.submit(_load)
+        loader.shutdown(wait=False)
+
+    def get(self) -> ModuleType:
+        """Give it, once it is loaded."""
+        return _load() if self._loading is None else self._loading.result()
+
+
+def _load() -> ModuleType:
+    with quiet.loading():
+        if backend.chosen() == "tensorflow":
+            from hpo import graph
+
+            return graph
+        from hpo import plain
+
+        return plain
