@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
 
-.PHONY: help run mpitest test test-mpi test-kill check format clean
+.PHONY: help run mpitest test test-mpi test-kill test-backends check format clean
+.PHONY: bench bench-costs bench-kaggle bench-memory bench-peers bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -24,6 +25,35 @@ test-kill: .venv/tests ## kill searches at many random moments
 	KILL_ROUNDS=$${KILL_ROUNDS:-10} KILL_SEED=$${KILL_SEED:-$$(date +%s)} \
 	$(BIN)/python -m pytest tests/mpi/test_stopping.py -k kills_lose_nothing
 
+test-backends: .venv/backends ## a small search on JAX and on PyTorch
+	$(BIN)/python -m pytest tests/mpi/test_backends.py
+
+bench: .venv/runs ## speed against a new model for each trial; dispatch; packing (minutes)
+	$(BIN)/python -m benchmarks.bench $(OPTIONS)
+	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.packing
+
+bench-kaggle: .venv/runs ## one network on 42,000 images, against plain Keras
+	$(BIN)/python -m benchmarks.kaggle $(OPTIONS)
+
+bench-costs: .venv/runs ## predicted against seen time of each network of the ris grid
+	$(BIN)/python -m benchmarks.costs $(OPTIONS)
+
+bench-memory: .venv/runs ## a rank's memory after 50 and after 1,000 trials
+	$(BIN)/python -m benchmarks.memory $(OPTIONS)
+
+bench-threads: .venv/runs ## many ranks against many threads
+	$(BIN)/python -m benchmarks.threads $(OPTIONS)
+
+scaling: .venv/runs ## the same search at np 1, 2, 4 …
+	$(BIN)/python -m benchmarks.scaling $(OPTIONS)
+
+simulate: .venv/runs ## how many ranks one manager serves
+	$(BIN)/python -m benchmarks.simulate $(OPTIONS)
+
+bench-peers: .venv-peers/runs ## the same trials with other tools (OPTIONS="--space shipped")
+	.venv-peers/bin/python -m benchmarks.peers $(OPTIONS)
+
 check: .venv/tests ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -34,7 +64,7 @@ format: .venv/tests
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -47,4 +77,14 @@ clean:
 
 .venv/tests: requirements-dev.txt .venv/runs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/backends: requirements-backends.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-backends.txt
+	@touch $@
+
+# benchmarks/peers.py installs the peers themselves, one by one: it names one that cannot be.
+.venv-peers/runs: requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -114,6 +114,7 @@ class Run:
     searching_s: float  # from the first trial's begin to the last one's end
     n_trials: int
     n_distinct: int
+    n_failed: int  # a trial whose loss is not finite ends at once in this program, in no other
     best_score: float | None
 
     @classmethod
@@ -125,6 +126,7 @@ class Run:
             searching_s=round(max(t.ended_s for t in trials) - min(t.begun_s for t in trials), 2),
             n_trials=len(trials),
             n_distinct=len({json.dumps(t.config, sort_keys=True) for t in trials}),
+            n_failed=sum(t.score is None for t in trials),
             best_score=max((t.score for t in trials if t.score is not None), default=None),
         )
 

@@ -28,6 +28,8 @@ CHOICES = {
     "batch_norm": [False, True],
     "dropout": [0.2, 0.5],
     "learning_rate": [1, 1.0, 0.1],
+    "augment": ["none", "shift-rotate-zoom"],
+    "augment_strength": [1, 0.5],
 }
 assert set(CONDITIONS) < set(CHOICES)
 
