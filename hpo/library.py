@@ -15,18 +15,20 @@ class Library:
         self._loading: Future[ModuleType] | None = None
 
     def start(self) -> None:
-        """Begin to load it. Whoever leaves before it is loaded waits for it at the exit."""
+        """Begin to load it. Whoever leaves before it is loaded waits for that at the exit."""
         loader = ThreadPoolExecutor(1, "library")
-        self._loading = loader.submit(_load)
+        self._loading = loader.submit(_load, tells=False)  # it may fail for the exit alone
         loader.shutdown(wait=False)
 
     def get(self) -> ModuleType:
         """Give it, once it is loaded."""
-        return _load() if self._loading is None else self._loading.result()
+        if self._loading is None or self._loading.exception() is not None:
+            return _load()
+        return self._loading.result()
 
 
-def _load() -> ModuleType:
-    with quiet.loading():
+def _load(*, tells: bool = True) -> ModuleType:
+    with quiet.loading(tells=tells):
         if backend.chosen() == "tensorflow":
             from hpo import graph
 

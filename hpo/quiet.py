@@ -25,10 +25,13 @@ def say_no_more() -> None:
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading(*, tells: bool = True) -> Iterator[None]:
     """Load Keras and its backend; what they write to standard error is shown only on failure.
 
     Other threads may go on: what Python prints to sys.stderr gets through.
+
+    Args:
+        tells: whether it is shown on failure.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras says
@@ -45,7 +48,8 @@ def loading() -> Iterator[None]:
             yield
         except BaseException:
             heard.seek(0)
-            os.write(saved, heard.read())
+            if tells:
+                os.write(saved, heard.read())
             raise
         finally:
             through.flush()

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import runs
 
+from hpo import imagefile
+
 SHARED = runs.ROOT.parent / "shared" / "data" / "kaggle-digits"
 
 
@@ -342,6 +344,25 @@ def test_bad_input_is_one_line_and_exit_2_on_every_rank(tmp_path: Path, case: st
     assert done.returncode == 2
     assert expected in _only_line(done.stderr)
     assert done.stdout == ""
+
+
+def test_an_error_in_a_long_file_is_told_while_the_library_loads(tmp_path: Path) -> None:
+    header = "label," + ",".join(f"p{n}" for n in range(64))
+    row = "1," + ",".join(["200"] * 64)
+    n_rows = imagefile.LONG_BYTES // len(row) + 1
+    text = "\n".join([header, *[row] * n_rows, "1,2", ""])
+    (tmp_path / "long.csv").write_text(text)
+    (tmp_path / "tensorflow.py").write_text(  # the real one, two seconds later
+        "import os, sys, time\nos.write(2, b'it loads\\n')\ntime.sleep(2)\nopen('loaded', 'w')\n"
+        f"sys.path.remove({str(tmp_path)!r})\ndel sys.modules['tensorflow']\nimport tensorflow\n"
+    )
+    path = f"{tmp_path}:{runs.ROOT}"
+    words = [runs.ROOT / "rismpi.py", "--data", "long.csv"]
+    done = runs.run(3, *words, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 2
+    expected = f"long.csv:{n_rows + 2}: expected 65 values, found 2"
+    assert expected in _only_line(done.stderr)
+    assert (tmp_path / "loaded").exists()
 
 
 def test_a_broken_journal_is_bad_input(finished: Path, tmp_path: Path) -> None:
