@@ -87,3 +87,6 @@ class Engine(Protocol):
 
     def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
         """Compile a network, as far as that can be done before its first trial."""
+
+    def forget(self) -> None:
+        """Give back the memory of networks that nobody holds any more."""

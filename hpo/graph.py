@@ -92,6 +92,9 @@ class Engine:
     def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
         return Network(self, stack, optimizer)
 
+    def forget(self) -> None:
+        models.forget()
+
     def batch(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.cast(tf.gather(self.images, rows), tf.float32)
         return tf.reshape(pixels, [-1, self.side, self.side, 1]), tf.gather(self.labels, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 
@@ -28,11 +29,15 @@ class Library:
 
 
 def _load(*, tells: bool = True) -> ModuleType:
+    engine: ModuleType
     with quiet.loading(tells=tells):
         if backend.chosen() == "tensorflow":
             from hpo import graph
 
-            return graph
-        from hpo import plain
+            engine = graph
+        else:
+            from hpo import plain
 
-        return plain
+            engine = plain
+    gc.freeze()  # a million objects that stay: no collection need look at them again
+    return engine

@@ -33,6 +33,16 @@ def use_precision(name: str) -> None:
     keras.config.set_dtype_policy(name)
 
 
+def forget() -> None:
+    """Give back what Keras and its backend keep of models that are gone.
+
+    Without it TensorFlow keeps their kernels, and Python, until it happens to look, their cycles.
+    """
+    policy = keras.config.dtype_policy()
+    keras.utils.clear_session(free_memory=True)
+    keras.config.set_dtype_policy(policy)
+
+
 def trainable(
     stack: Sequence[Layer],
     side: int,

@@ -19,6 +19,7 @@ MAX_NETWORKS = 24  # that a rank keeps compiled; the one unused longest goes fir
 N_TURNS = 3  # usual, late and lone jobs, in this order
 
 Line = tuple[int, str]  # jobs of one turn and one network, which wait together
+Ranked = tuple[int, float, str]  # -turn, seconds of its longest job, network: the largest is next
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class Queue:
         # and the longest of all is at the end of a line.
         self._waiting: dict[Line, list[Job]] = defaultdict(list)
         self._waiting_s: dict[Line, float] = defaultdict(float)
-        # Networks without times seen are corrected all alike, so that a new time moves only the
-        # lines of its own network, however many there are.
+        # All sorted, so that taking costs a few comparisons, however many networks there are.
+        # Those without times seen are corrected all alike, so that a new time moves no line but
+        # those of its own network.
         self._seen: set[str] = set()
-        self._by_corrected, self._by_predicted = _Ranking(), _Ranking()
+        self._by_corrected: list[Ranked] = []
+        self._by_predicted: list[Ranked] = []
+        self._ranked: dict[Line, tuple[list[Ranked], Ranked]] = {}  # where each line stands
         self._taken: dict[str, Job] = {}
         self._compiled: dict[int, dict[str, None]] = {}  # by rank; the one used last is last
         self._estimator = Estimator()
@@ -87,18 +91,26 @@ class Queue:
 
     def _find(self, compiled: dict[str, None], time_left_s: float) -> tuple[Line, int] | None:
         """Find the best job: its line and its place there."""
-        first = self._by_corrected.first() + self._by_predicted.first()
-        if not first:
+        found = self._longest()
+        if found is None:
             return None
-        longest = max(first, key=lambda line: (-line[0], self._longest_s(line)))
-        longest_s = self._longest_s(longest)
+        turn, longest_s, network = found
         if longest_s > time_left_s:
             return self._find_within(compiled, time_left_s)
-        for network in reversed(compiled):
-            line = longest[0], network
-            if line in self._waiting and self._longest_s(line) >= AS_LONG_AS * longest_s:
-                return line, -1
-        return longest, -1
+        for other in reversed(compiled):
+            jobs = self._waiting.get((-turn, other))
+            if jobs and self._predicted_s(jobs[-1]) >= AS_LONG_AS * longest_s:
+                return (-turn, other), -1
+        return (-turn, network), -1
+
+    def _longest(self) -> Ranked | None:
+        """Find the line whose turn it is."""
+        found = self._by_corrected[-1] if self._by_corrected else None
+        if not self._by_predicted:
+            return found
+        turn, predicted_s, network = self._by_predicted[-1]
+        guess = turn, self._estimator.corrected_s(network, predicted_s), network
+        return guess if found is None or guess > found else found
 
     def _find_within(
         self, compiled: dict[str, None], time_left_s: float
@@ -129,14 +141,19 @@ class Queue:
 
     def _rank(self, line: Line) -> None:
         """Rank a line again: its longest job has gone, or is corrected in another way."""
-        self._by_corrected.drop(line)
-        self._by_predicted.drop(line)
+        if line in self._ranked:
+            ranking, ranked = self._ranked.pop(line)
+            del ranking[bisect_left(ranking, ranked)]
         if line not in self._waiting:
             return
-        if line[1] in self._seen:
-            self._by_corrected.put(line, self._longest_s(line))
+        turn, network = line
+        longest = self._waiting[line][-1]
+        if network in self._seen:
+            ranking, ranked = self._by_corrected, (-turn, self._predicted_s(longest), network)
         else:
-            self._by_predicted.put(line, self._waiting[line][-1].predicted_s)
+            ranking, ranked = self._by_predicted, (-turn, longest.predicted_s, network)
+        insort(ranking, ranked)
+        self._ranked[line] = ranking, ranked
 
     def note(self, result: Result) -> None:
         """Learn from a result that has come back."""
@@ -145,8 +162,9 @@ class Queue:
             if job is not None and result.status is Status.DONE:
                 self._estimator.note(job.network, job.predicted_s, result.seconds)
                 self._seen.add(job.network)
-                for turn in range(N_TURNS):
-                    self._rank((turn, job.network))
+                for line in ((turn, job.network) for turn in range(N_TURNS)):
+                    if line in self._ranked:
+                        self._rank(line)
 
     def shares(self, n_ranks: int) -> list[list[Job]]:
         """Deal all jobs at once: as many to each rank, and about as long."""
@@ -182,31 +200,6 @@ class Queue:
 
     def _predicted_s(self, job: Job) -> float:
         return self._estimator.corrected_s(job.network, job.predicted_s)
-
-    def _longest_s(self, line: Line) -> float:
-        return self._predicted_s(self._waiting[line][-1])
-
-
-class _Ranking:
-    """Lines in the order of their turn and longest job; a change costs a few comparisons."""
-
-    def __init__(self) -> None:
-        self._sorted: list[tuple[int, float, str]] = []  # who comes first is last
-        self._entries: dict[Line, tuple[int, float, str]] = {}
-
-    def put(self, line: Line, longest_s: float) -> None:
-        turn, network = line
-        self._entries[line] = (-turn, longest_s, network)
-        insort(self._sorted, self._entries[line])
-
-    def drop(self, line: Line) -> None:
-        entry = self._entries.pop(line, None)
-        if entry is not None:
-            del self._sorted[bisect_left(self._sorted, entry)]
-
-    def first(self) -> list[Line]:
-        """Give the line that comes first; none if there is none."""
-        return [(-turn, network) for turn, _, network in self._sorted[-1:]]
 
 
 def _use(compiled: dict[str, None], network: str) -> None:

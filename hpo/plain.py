@@ -59,6 +59,9 @@ class Engine:
     def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
         return Network(self.dataset, stack, optimizer)
 
+    def forget(self) -> None:
+        models.forget()
+
 
 class Network:
     """One architecture with one optimizer.

@@ -124,8 +124,12 @@ class Trainer:
     def _compile(self, config: Config) -> Compiled:
         stack = architecture.layers(config, self.dataset.side, self.dataset.n_classes)
         n_bytes = architecture.n_bytes(stack)
+        is_full = False
         while self._networks and not self._has_room(n_bytes):
             self._networks.popitem(last=False)
+            is_full = True
+        if is_full:
+            self._engine.forget()
         with self.usage.counts("compile_s"):
             return Compiled(self._engine.network(stack, config["optimizer"]), n_bytes)
 

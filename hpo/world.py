@@ -42,11 +42,11 @@ LAST_WORDS_S = 0.5
 class Backoff:
     """Give way, then sleep, longer each time, until something happens and `reset` is called.
 
-    What comes at once should not wait for a sleep: the shortest takes 80 µs, however few are
-    asked for. Who gives way on a busy core hands it to the rank that it is waiting for.
+    An answer that comes at once should not wait for a sleep, of which the shortest takes 80 µs.
+    More looks than a few cost more than they save: they keep a core from who is to answer.
     """
 
-    def __init__(self, n_yields: int = 20, first_s: float = 1e-4, longest_s: float = 2e-3) -> None:
+    def __init__(self, n_yields: int = 5, first_s: float = 3e-4, longest_s: float = 2e-3) -> None:
         self._n_yields = self._yields_left = n_yields
         self._first_s = self._next_s = first_s
         self._longest_s = longest_s

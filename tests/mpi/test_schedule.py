@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 import runs
+
+from hpo.order import Job
+from hpo.schedule import Free, Work
+from hpo.trial import Result, Status, Trial
 
 # Trials that only sleep; rank 0 prints what came back, every rank what it cost.
 SLEEPERS = """
@@ -76,6 +81,19 @@ def scheduled(
     done = runs.run(n_ranks, "-c", SLEEPERS, json.dumps(seconds), schedule, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Free(),
+        Free(stopped="SIGTERM"),
+        Free(Result("a", {"filters": [4, 6]}, Status.FAILED, 0.5, error="it broke"), "SIGINT"),
+        Work(Job(Trial("a", 7, {"dropout": 0.3}), "n", 2.5, 3, True, True), (-0.9, 0.1, "b")),
+    ],
+)
+def test_a_message_arrives_as_it_was_sent(message: Free | Work) -> None:
+    assert copy.copy(message) == message  # by way of the same plain values
 
 
 @pytest.mark.parametrize("schedule", ["dynamic", "scatter"])
