@@ -12,6 +12,7 @@ FLOP_PER_S = 1e11
 STEP_S = 8e-4
 FIXED_S = 0.1  # reset, files, journal
 COMPILE_S = 1.5  # a network, on each rank that gets it
+MAX_NETWORKS = 24  # that a rank keeps compiled; those unused longest go first
 
 
 def split_sizes(n_images: int, validation_split: float) -> tuple[int, int]:
@@ -60,6 +61,16 @@ class Estimator:
         """Scale a prediction by what this network's trials took, else by what all took."""
         guessed, took = self._seen.get(network, self._all)
         return predicted_s * took / guessed if guessed > 0 else predicted_s
+
+    def times(self) -> list[tuple[str, float, float]]:
+        """List the networks with times seen: seconds predicted, in all networks' scale, and seen.
+
+        What their trials came to in all; the ratio of the two is what the model got wrong.
+        """
+        return [
+            (network, guessed * self._all[1] / self._all[0], took)
+            for network, (guessed, took) in sorted(self._seen.items())
+        ]
 
     @property
     def has_seen(self) -> bool:

@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpo.cost import COMPILE_S, Estimator
+from hpo.cost import COMPILE_S, MAX_NETWORKS, Estimator
 from hpo.trial import Result, Status, Trial
 
 # Within this share of the longest, a network that the rank has compiled already comes first:
 # predictions are no better than that, and compiling costs as much as a short trial.
 AS_LONG_AS = 0.8
-MAX_NETWORKS = 24  # that a rank keeps compiled; the one unused longest goes first
 N_TURNS = 3  # usual, late and lone jobs, in this order
 
 Line = tuple[int, str]  # jobs of one turn and one network, which wait together
@@ -187,6 +186,11 @@ class Queue:
                 for (_, network), s in self._waiting_s.items()
             )
             return waiting + sum(map(self._predicted_s, self._taken.values())) / 2
+
+    def times(self) -> list[tuple[str, float, float]]:
+        """List each network's seconds predicted and seen; see `Estimator.times`."""
+        with self._guard:
+            return self._estimator.times()
 
     @property
     def n_unfinished(self) -> int:

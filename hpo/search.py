@@ -25,6 +25,8 @@ from hpo.world import World
 
 _logger = logging.getLogger(__name__)
 
+MAX_NETWORKS_LOGGED = 100
+
 
 def run(world: World, options: Options, space: Mapping[str, object], stop: Stop) -> ExitCode:
     """Search, or go on with a search; the same code on every rank (collective).
@@ -58,7 +60,7 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
             worker = _worker(world, options, start, dataset, stop, library.get())
             worker.usage.start_s = age_s()
             _train(world, options, start, held, worker, stop)
-            _log_usage(world, worker)
+            _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
         if held:
@@ -125,11 +127,13 @@ def _train(
         _train_lost_winner(options, held[0], worker, stop)
 
 
-def _log_usage(world: World, worker: Worker) -> None:
-    """Note what each rank has cost (collective)."""
+def _log_usage(world: World, worker: Worker, held: list[Plan]) -> None:
+    """Note what each rank has cost, and how well that was predicted (collective)."""
     told = world.gather((world.host, worker.usage.sentence()))
     for rank, (host, sentence) in enumerate(told or []):
         _logger.info("rank %d on host %s: %s", rank, host, sentence)
+    for network, predicted_s, seen_s in held[0].jobs.times()[:MAX_NETWORKS_LOGGED] if held else []:
+        _logger.info("predicted %.2f s, seen %.2f s: %s", predicted_s, seen_s, network)
 
 
 def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop) -> None:

@@ -13,16 +13,14 @@ import numpy as np
 
 from hpo import architecture, hyperparameters, seeds
 from hpo.arrays import load_arrays, save_arrays
-from hpo.cost import split_sizes
+from hpo.cost import MAX_NETWORKS, split_sizes
 from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
 from hpo.errors import DivergedError
 from hpo.trial import Config, Trial, canonical
 from hpo.usage import Usage
 
-# Compiled networks that a rank keeps; those unused longest go first.
-MAX_NETWORKS = 24
-MAX_NETWORK_BYTES = 1 << 30
+MAX_NETWORK_BYTES = 1 << 30  # of compiled ones that a rank keeps
 GRAPH_CALL_S = 4.0  # no call lasts much longer, so that signals are heard
 FIRST_STEPS = 4  # of a kind whose time is not known yet
 TRAINING_COSTS = 3  # times an answer: forward, gradients of activations, gradients of weights

@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.cost import Estimator
-from hpo.order import AS_LONG_AS, MAX_NETWORKS, Job, Queue
+from hpo.cost import MAX_NETWORKS, Estimator
+from hpo.order import AS_LONG_AS, Job, Queue
 from hpo.trial import Result, Status, Trial
 
 
@@ -199,3 +199,12 @@ def test_take_gives_lone_jobs_with_nothing_else_in_flight():
     queue.note(finished("late", 50))
     assert queue.take(1) is lone
     assert queue.n_unfinished == 1
+
+
+def test_predicted_times_are_told_in_the_scale_of_those_seen():
+    queue = Queue([job("a", 10, "x"), job("b", 10, "y", index=1)])
+    assert queue.times() == []
+    taken(queue)
+    queue.note(finished("a", 40))
+    queue.note(finished("b", 20))
+    assert queue.times() == [("x", 30, 40), ("y", 30, 20)]
