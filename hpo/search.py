@@ -51,15 +51,12 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
 
     start = world.on_root(make_plan)
     try:
-        if held:
-            better = None if sharing else cores.advice(seats, options.threads, start.n_jobs)
-            for line in filter(None, (sharing, better)):
-                plan.say(options, line)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
             worker = _worker(world, options, start, dataset, stop, library.get())
             worker.usage.start_s = age_s()
-            _train(world, options, start, held, worker, stop)
+            remark = sharing or cores.advice(seats, options.threads, start.n_jobs)
+            _train(world, options, start, held, worker, stop, remark)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
@@ -106,9 +103,15 @@ def _worker(
 
 
 def _train(
-    world: World, options: Options, start: Start, held: list[Plan], worker: Worker, stop: Stop
+    world: World,
+    options: Options,
+    start: Start,
+    held: list[Plan],
+    worker: Worker,
+    stop: Stop,
+    remark: str | None,
 ) -> None:
-    """Train all that is to be trained (collective)."""
+    """Train all that is to be trained, after a remark on ranks and cores (collective)."""
     train = partial(
         schedule.run,
         world,
@@ -119,7 +122,7 @@ def _train(
     )
     with worker.usage.counts("search_s"):
         if held:
-            with _progress(held[0], options, world) as progress:
+            with _progress(held[0], options, world, remark) as progress:
                 train(jobs=held[0].jobs, on_result=lambda result: _show(progress, options, result))
         else:  # rank 0 alone knows the jobs and hears the results
             train(jobs=Queue([]), on_result=lambda _: None)
@@ -145,7 +148,7 @@ def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop)
         worker.train_for_weights(lost)
 
 
-def _progress(held: Plan, options: Options, world: World) -> Progress:
+def _progress(held: Plan, options: Options, world: World, remark: str | None) -> Progress:
     jobs = held.jobs
     finished = [r for r in held.standing.finished if r.id not in held.retried]
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
@@ -155,6 +158,8 @@ def _progress(held: Plan, options: Options, world: World) -> Progress:
         f" ({world.library}), about {duration(jobs.left_s() / world.size)}; {_images(held)};"
         f" run directory {held.run}",
     )
+    if remark is not None:
+        plan.say(options, remark)
     progress = Progress(
         held.start.n_jobs + len(finished),
         world.size,
