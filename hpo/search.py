@@ -51,11 +51,13 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
 
     start = world.on_root(make_plan)
     try:
+        if held and sharing is not None:
+            plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
             worker = _worker(world, options, start, dataset, stop, library.get())
             worker.usage.start_s = age_s()
-            remark = sharing or cores.advice(seats, options.threads, start.n_jobs)
+            remark = None if sharing else cores.advice(seats, options.threads, start.n_jobs)
             _train(world, options, start, held, worker, stop, remark)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
