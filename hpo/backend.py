@@ -7,7 +7,7 @@ import os
 
 from hpo.errors import InputError
 
-_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+_NAMES = ("tensorflow", "jax", "torch")  # of backends and of their packages
 
 
 def chosen() -> str:
@@ -17,12 +17,12 @@ def chosen() -> str:
         InputError: if it is unknown, or not installed.
     """
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if name not in _PACKAGES:
-        raise InputError(f"KERAS_BACKEND: expected one of {', '.join(_PACKAGES)}, found {name!r}")
-    if importlib.util.find_spec(_PACKAGES[name]) is None:
+    if name not in _NAMES:
+        raise InputError(f"KERAS_BACKEND: expected one of {', '.join(_NAMES)}, found {name!r}")
+    if importlib.util.find_spec(name) is None:
         raise InputError(
             f"KERAS_BACKEND: expected a library that is installed, found {name!r} without"
-            f" {_PACKAGES[name]}; pip install {_PACKAGES[name]}"
+            f" {name}; pip install {name}"
         )
     return name
 
