@@ -28,8 +28,9 @@ test-kill: .venv/tests ## kill searches at many random moments
 test-backends: .venv/backends ## a small search on JAX and on PyTorch
 	$(BIN)/python -m pytest tests/mpi/test_backends.py
 
-bench: .venv/runs ## speed against a new model for each trial; dispatch; packing (minutes)
+bench: .venv/runs ## speed against a new model for each trial; start; dispatch; packing (minutes)
 	$(BIN)/python -m benchmarks.bench $(OPTIONS)
+	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.packing
 

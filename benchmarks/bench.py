@@ -7,7 +7,6 @@ every trial. Both train a sample of the shipped grid with two workers of one thr
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -27,10 +26,6 @@ SAMPLE: dict[str, list[Any]] = {
     "learning_rate": [0.001, 0.01],
     "dropout": [0.2, 0.4],
 }
-_RANK = re.compile(
-    r"rank (\d+) on host \S+: start ([\d.]+) s, compile ([\d.]+) s, train ([\d.]+) s,"
-    r" files ([\d.]+) s, wait ([\d.]+) s, peak memory ([\d.]+) GB"
-)
 
 
 def validation_share(filters: int) -> None:
@@ -80,7 +75,7 @@ def main() -> None:
             {s.name: partial(peers._measure, s, SAMPLE) for s in systems}, settings.rounds
         )
         _show_speed(systems, settings)
-        _show_split(last, systems[0])
+        _show_split(last, systems[0], settings.workers)
 
 
 def _program(last: Path, options: Any) -> peers.System:
@@ -117,34 +112,29 @@ def _show_speed(systems: list[peers.System], settings: Any) -> None:
     harness.show("bench", title, rows, runs=runs, space=SAMPLE, settings=vars(settings))
 
 
-def _show_split(log: Path, ours: peers.System) -> None:
+def _show_split(log: Path, ours: peers.System, workers: int) -> None:
     """Show where the last search's time went."""
-    found = [_RANK.search(line) for line in log.read_text(encoding="utf-8").splitlines()]
     shares = [
         float(harness.run([sys.executable, "-c", _share_of(filters)])[0])
         for filters in SAMPLE["filters"]
     ]
     share = float(np.mean(shares))
     total_s = ours.runs[-1].total_s
-    rows = []
-    for match in filter(None, found):
-        start_s, compile_s, train_s, files_s, wait_s, memory_gb = map(float, match.groups()[1:])
-        seen_s = start_s + compile_s + train_s + files_s + wait_s
-        rows.append(
-            {
-                "rank": match[1],
-                "start": start_s,
-                "compile": compile_s,
-                "train": train_s * (1 - share),
-                "validate": train_s * share,
-                "files": files_s,
-                "wait": wait_s,
-                "report and end": total_s - seen_s,
-                "all (s)": total_s,
-                "memory (GB)": memory_gb,
-            }
-        )
-    assert rows, f"no rank's line in {log}"
+    rows = [
+        {
+            "rank": rank["rank"],
+            "start": rank["start_s"],
+            "compile": rank["compile_s"],
+            "train": rank["train_s"] * (1 - share),
+            "validate": rank["train_s"] * share,
+            "files": rank["files_s"],
+            "wait": rank["wait_s"],
+            "report and end": total_s - sum(v for name, v in rank.items() if name.endswith("_s")),
+            "all (s)": total_s,
+            "memory (GB)": rank["peak_gb"],
+        }
+        for rank in harness.ranks_told(log, workers)
+    ]
     harness.show("bench-split", "Where the seconds of a search go", rows, validation_share=share)
 
 

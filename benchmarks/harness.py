@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,14 @@ from hpo import record
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 OUT = ROOT / "bench-results"
+
+# What each rank says of itself at the end of a search (hpo.usage).
+_RANK = re.compile(
+    r"rank (?P<rank>\d+) on host (?P<host>.+): start (?P<start_s>[\d.]+) s,"
+    r" compile (?P<compile_s>[\d.]+) s, train (?P<train_s>[\d.]+) s, files (?P<files_s>[\d.]+) s,"
+    r" wait (?P<wait_s>[\d.]+) s, peak memory (?P<peak_gb>[\d.]+) GB$",
+    re.MULTILINE,
+)
 
 Row = Mapping[str, Any]  # column to value; numbers are rounded when shown, not when saved
 
@@ -61,6 +70,22 @@ def run(command: Sequence[object], **env: str) -> tuple[str, float]:
             f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         )
     return done.stdout, took_s
+
+
+def ranks_told(search_log: Path, n_ranks: int) -> list[dict[str, Any]]:
+    """Read what every rank says of itself at the end of a search: seconds, GB."""
+    text = search_log.read_text(encoding="utf-8")
+    found = []
+    for match in _RANK.finditer(text):
+        texts = match.groupdict()
+        rank, host = int(texts.pop("rank")), texts.pop("host")
+        found.append({"rank": rank, "host": host, **{n: float(t) for n, t in texts.items()}})
+    if sorted(told["rank"] for told in found) != list(range(n_ranks)):
+        sys.exit(
+            f"search.log: expected one line for each of {n_ranks} ranks that matches\n"
+            f"{_RANK.pattern}\nfound {len(found)} in\n{text[-2000:]}"
+        )
+    return found
 
 
 def interleaved(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,13 +29,6 @@ SAMPLE = {
     "validation_split": [0.1, 0.2],
 }
 LEAST_MOST_RANKS = 4  # also on smaller machines
-_RANK = re.compile(
-    r"rank (?P<rank>\d+) on host (?P<host>.+): start (?P<start_s>[\d.,]+) s,"
-    r" compile (?P<compile_s>[\d.,]+) s, train (?P<train_s>[\d.,]+) s,"
-    r"(?: files (?P<files_s>[\d.,]+) s,)?"
-    r" wait (?P<wait_s>[\d.,]+) s, peak memory (?P<peak_gb>[\d.,]+) GB$",
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True)
@@ -130,26 +121,8 @@ def _read(run: RunDir, n_ranks: int, total_s: float) -> Run:
         total_s=total_s,
         searching_s=ended_s - begun_s,
         n_trials=sum(len(path.read_bytes().splitlines()) for path in journals),
-        ranks=_ranks(run.log.read_text(encoding="utf-8"), n_ranks),
+        ranks=harness.ranks_told(run.log, n_ranks),
     )
-
-
-def _ranks(log: str, n_ranks: int) -> list[dict[str, Any]]:
-    """Read what every rank says of itself at the end of a search."""
-    found = [_parsed(match) for match in _RANK.finditer(log)]
-    if sorted(rank["rank"] for rank in found) != list(range(n_ranks)):
-        sys.exit(
-            f"search.log: expected one line for each of {n_ranks} ranks that matches\n"
-            f"{_RANK.pattern}\nfound {len(found)} in\n{log[-2000:]}"
-        )
-    return found
-
-
-def _parsed(match: re.Match[str]) -> dict[str, Any]:
-    texts = match.groupdict(default="0")
-    rank, host = int(texts.pop("rank")), texts.pop("host")
-    figures = {name: float(text.replace(",", "")) for name, text in texts.items()}
-    return {"rank": rank, "host": host, **figures}
 
 
 # ---- what is shown
