@@ -20,8 +20,8 @@ import numpy as np
 from hpo import launcher
 from hpo.errors import InputError
 
-# UCX, which MPICH may talk through, notes each piece of memory that the process gives back, until a
-# large message makes it look through them. None comes while a search trains: 0.1 MB a trial.
+# UCX, which MPICH may talk through, notes each piece of memory that the process gives back, until
+# a large message makes it look through them. None comes while a search trains: 0.1 MB a trial.
 # The variable is read when the library is loaded; what the user says counts.
 os.environ.setdefault("UCX_RCACHE_MAX_UNRELEASED", "64m")
 
