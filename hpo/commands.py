@@ -8,10 +8,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo import architecture, cost, datafile, hyperparameters, quiet, sampling, spacefile
+from hpo import (
+    architecture,
+    cost,
+    datafile,
+    hyperparameters,
+    quiet,
+    sampling,
+    spacefile,
+    status,
+    submit,
+)
 from hpo.errors import ExitCode, InputError
 from hpo.progress import duration
-from hpo.report import compact, yaml_value
+from hpo.report import yaml_value
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Grid
 
@@ -55,9 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     space.set_defaults(run=_space)
 
-    status = commands.add_parser("status", help="say how far a run is: exit 0 finished, 75 not")
-    status.add_argument("dir", nargs="?", default="results", metavar="DIR")
-    status.set_defaults(run=_status)
+    status.add_parser(commands)
+    submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
     report.add_argument("dir", nargs="?", default="results", metavar="DIR")
@@ -116,38 +125,6 @@ def _cost(grid: Grid, side: int, n_images: int) -> tuple[float, float]:
         n_flop += cost.flop(config, n_images, work)
     scale = grid.count / len(sampled)
     return seconds * scale, n_flop * scale
-
-
-def _status(arguments: argparse.Namespace) -> int:
-    from hpo import lock, publish, record, state
-
-    run = RunDir(arguments.dir)
-    standing = publish.standing(run, record.read(run))
-    print(f"{run}: {standing.sentence()}")
-    alive = {
-        holder.start: holder
-        for path, holder in lock.holders(run.state).items()
-        if lock.is_alive(path)
-    }
-    if standing.is_finished and not alive:
-        if publish.is_published(run, standing):
-            return ExitCode.DONE
-        print("  its files are not up to date; run the same command again, or hpo report")
-        return ExitCode.STOPPED
-    for holder in alive.values():
-        print(f"  running since {holder.since} on host {holder.host}, process {holder.pid}")
-    if not alive:
-        print("  not running; run the same command again to go on")
-    configs = {trial.id: trial.config for trial in standing.trials}
-    for told in state.running(run):
-        if told["start"] not in alive:
-            continue
-        print(
-            f"  rank {told['rank']} on host {told['host']} trains {told['trial']}, epoch"
-            f" {told['epoch'] + 1}, since {told['since']}:"
-            f" {compact(configs.get(told['trial'], {}))}"
-        )
-    return ExitCode.STOPPED
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -37,6 +37,15 @@ def is_first(environ: Mapping[str, str] = os.environ) -> bool:
     return found is None or found[0] == 0
 
 
+def scheduler_job(environ: Mapping[str, str] = os.environ) -> str:
+    """Name the scheduler's job that this process is part of, array element included."""
+    if "SLURM_JOB_ID" in environ:
+        return f"slurm {environ['SLURM_JOB_ID']}"
+    if "LSB_JOBID" in environ:
+        return f"lsf {environ['LSB_JOBID']}[{environ.get('LSB_JOBINDEX', '0')}]"
+    return ""
+
+
 def node(host: str) -> str:
     """Name this machine: nodes may share a host name, containers of one node may not."""
     try:

@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hpo import launcher
 from hpo.errors import InputError, LockLostError
 from hpo.rundir import beside_of, write_whole
 
@@ -50,7 +51,7 @@ class Holder:
             pid=os.getpid(),
             born=_born(os.getpid()),
             namespace=_namespace(),
-            job=_job(),
+            job=launcher.scheduler_job(),
             since=time.strftime("%Y-%m-%d %H:%M:%S"),
         )
 
@@ -224,7 +225,7 @@ def is_alive(path: Path, *, patience_s: float = 0.0) -> bool:
                 return True
             time.sleep(0.1)
         return False
-    if holder.job and holder.job == _job():
+    if holder.job and holder.job == launcher.scheduler_job():
         return False  # this very job was started again: its earlier ranks are gone
     if patience_s:
         _logger.warning(
@@ -281,13 +282,3 @@ def _namespace() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
-
-
-def _job() -> str:
-    """Name the scheduler's job that this process is part of, array element included."""
-    env = os.environ
-    if "SLURM_JOB_ID" in env:
-        return f"slurm {env['SLURM_JOB_ID']}"
-    if "LSB_JOBID" in env:
-        return f"lsf {env['LSB_JOBID']}[{env.get('LSB_JOBINDEX', '0')}]"
-    return ""

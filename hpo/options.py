@@ -118,7 +118,7 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         default=Options.schedule,
         help="ask for each trial, or deal equal shares at the start (default %(default)s)",
     )
-    add("--shard", metavar="I/N", type=_shard, help="only every N-th trial, from the I-th")
+    add("--shard", metavar="I/N", type=shard, help="only every N-th trial, from the I-th")
     add("--epochs", metavar="N", type=_at_least(1), help="the same as --set epochs=N")
     add(
         "--seed",
@@ -198,7 +198,12 @@ def _minutes(text: str) -> float:
     return value
 
 
-def _shard(text: str) -> tuple[int, int]:
+def shard(text: str) -> tuple[int, int]:
+    """Read I/N.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is something else.
+    """
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text!r}")

@@ -15,10 +15,13 @@ from pathlib import Path
 from hpo import (
     architecture,
     backend,
+    container,
     cost,
     datafile,
+    history,
     hyperparameters,
     journal,
+    launcher,
     publish,
     record,
     sampling,
@@ -62,6 +65,7 @@ class Plan:
     """
 
     start: Start
+    started: history.Started
     run: RunDir
     lock: Lock
     record: record.Record
@@ -83,7 +87,7 @@ def read_space(options: Options, space: Mapping[str, object]) -> Written:
     return written
 
 
-def make(options: Options, written: Written, dataset: Dataset) -> Plan:
+def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> Plan:
     """Check all that is left to check, take the run directory, and plan.
 
     Raises:
@@ -132,11 +136,27 @@ def make(options: Options, written: Written, dataset: Dataset) -> Plan:
     best = WORST if standing.best is None else merit(standing.best[1])
     lacks_weights = publish.missing_weights(run, standing) is not None
     start = Start(name, lock.path, len(jobs), best, lacks_weights)
-    return Plan(start, run, lock, its, standing, retried, jobs)
+    started = history.Started(
+        start=name,
+        at_s=time.time(),
+        host=os.uname().nodename,
+        n_ranks=n_ranks,
+        n_jobs=len(jobs),
+        scheduler_job=launcher.scheduler_job(),
+        shard=options.shard,
+    )
+    history.note_started(run, started)
+    return Plan(start, started, run, lock, its, standing, retried, jobs)
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     """Write the report, say how it ended, and find the exit code."""
+    code = _conclude(plan, options, stop)
+    history.note_ended(plan.run, plan.started, code, time.time())
+    return code
+
+
+def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     now = publish.publish(plan.run, plan.record, plan.standing.trials)
     _logger.info("end: %s", now.sentence())
     if not plan.start.n_jobs and not plan.start.lacks_weights:
@@ -173,6 +193,11 @@ def say(options: Options, text: str) -> None:
 
 def _make_writable(run: RunDir, options: Options) -> None:
     """Make the run directory, after setting aside an earlier one if that is wanted."""
+    if launcher.scheduler_job() and container.loses(run.root):
+        raise InputError(
+            f"--out {run}: expected a directory that outlives this container, found one inside it;"
+            " mount one (hpo submit --mount; LSF_DOCKER_VOLUMES on LSF)"
+        )
     try:
         if options.fresh and run.root.exists():
             for path in holders(run.state):

@@ -52,6 +52,7 @@ class RunDir:
         self.journal = self.root / "journal"
         self.models = self.root / "models"
         self.trials = self.root / "trials"
+        self.jobs = self.root / "jobs"
         self.state = self.root / "state"
         self.died = self.state / "died"
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
 
-from hpo import cores, data, datafile, devices, journal, plan, publish, record, schedule, state
-from hpo.errors import ExitCode
+from hpo import (
+    cores,
+    data,
+    datafile,
+    devices,
+    journal,
+    plan,
+    publish,
+    record,
+    schedule,
+    state,
+    walltime,
+)
+from hpo.errors import ExitCode, InputError
 from hpo.library import Library
 from hpo.options import Options
 from hpo.order import Queue
@@ -26,6 +40,7 @@ from hpo.world import World
 _logger = logging.getLogger(__name__)
 
 MAX_NETWORKS_LOGGED = 100
+SEEN_WITHIN_S = 10.0  # another node's file may appear late on NFS
 
 
 def run(world: World, options: Options, space: Mapping[str, object], stop: Stop) -> ExitCode:
@@ -46,11 +61,16 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     held: list[Plan] = []  # on rank 0 only
 
     def make_plan() -> Start:
-        held.append(plan.make(options, written, dataset))
+        held.append(plan.make(options, written, dataset, world.size))
         return held[0].start
 
     start = world.on_root(make_plan)
     try:
+        _check_seen(world, options, start)
+        left_s = world.on_root(lambda: walltime.left_s(os.environ))
+        if left_s is not None:
+            stop.end_within(left_s)
+            _logger.info("this job ends in %s", duration(left_s))
         if held and sharing is not None:
             plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
@@ -66,6 +86,24 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
             held[0].lock.release()
     world.close()
     return code
+
+
+def _check_seen(world: World, options: Options, start: Start) -> None:
+    """Refuse a run directory that not all ranks see (collective).
+
+    Raises:
+        InputError: on every rank alike.
+    """
+    until_s = time.monotonic() + SEEN_WITHIN_S
+    while not (is_seen := start.lock.exists()) and time.monotonic() < until_s:
+        time.sleep(0.1)
+    blind = {host for host, sees in world.all_gather((world.host, is_seen)) if not sees}
+    if blind:
+        raise InputError(
+            f"--out {options.out}: expected a directory that all nodes share, found hosts that do"
+            f" not see it: {', '.join(sorted(blind))}; name one on a shared file system, and in"
+            " containers mount it"
+        )
 
 
 def _any_stopped(world: World, stop: Stop) -> bool:

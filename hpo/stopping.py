@@ -22,8 +22,12 @@ class Stop:
         self.reason: str | None = None
         self._deadline_s = self._interrupted_s = math.inf
         if time_limit_min is not None:
-            limit_s = 60 * time_limit_min
-            self._deadline_s = started_s + limit_s - min(MARGIN_S, limit_s / 4)
+            self.end_within(60 * time_limit_min - (time.monotonic() - started_s))
+
+    def end_within(self, seconds: float) -> None:
+        """Stop before so many seconds from now have passed, if no earlier limit was set."""
+        deadline_s = time.monotonic() + seconds - min(MARGIN_S, max(0.0, seconds) / 4)
+        self._deadline_s = min(self._deadline_s, deadline_s)
 
     def request(self, reason: str) -> None:
         """Ask to stop; the first reason stays."""

@@ -14,22 +14,24 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = {
     0: [
-        *("__init__", "augment", "cost", "errors", "imagefile", "launcher", "quiet", "rundir"),
-        *("stopping", "trial", "updates", "usage"),
+        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
+        *("rundir", "stopping", "trial", "updates", "usage"),
     ],
     1: [
-        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "journal", "lock"),
-        *("options", "order", "record", "report", "seeds", "space", "spacefile", "world"),
+        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "job", "journal", "lock"),
+        *("options", "order", "record", "report", "scheduler", "seeds", "space", "spacefile"),
+        "world",
     ],
     2: [
-        *("cores", "datafile", "devices", "engine", "hyperparameters", "models", "progress"),
-        *("schedule", "state"),
+        *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "models"),
+        *("progress", "schedule", "sitefile", "state", "walltime"),
     ],
     3: ["data", "sampling"],
     4: ["graph", "plain", "publish", "train"],
-    5: ["commands", "library", "plan", "worker"],
-    6: ["__main__", "search"],
-    7: ["cli"],
+    5: ["library", "plan", "status", "worker"],
+    6: ["search", "submit"],
+    7: ["cli", "commands"],
+    8: ["__main__"],
 }
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {

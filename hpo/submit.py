@@ -1,0 +1,300 @@
+"""`hpo submit` and `hpo resubmit`: write a job file and hand it to the scheduler."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hpo import history, options, scheduler, sitefile, spacefile
+from hpo import job as jobs
+from hpo.errors import ExitCode, InputError
+from hpo.history import Submitted
+from hpo.job import Job
+from hpo.rundir import RunDir, write_whole
+
+POLL_S = 5.0
+_IN_IMAGE = "/app"  # where the program lies in the images of docker/
+_ENTRIES = ("rismpi.py", "rismpigpu.py")
+
+
+def add_parsers(commands: Any) -> None:
+    """Describe both commands."""
+    submit = commands.add_parser(
+        "submit",
+        help="write a job file for LSF or Slurm and submit it",
+        usage="python -m hpo submit [options] [-- options of the search]",
+        allow_abbrev=False,
+    )
+    add = submit.add_argument
+    sites = ", ".join(sitefile.names())
+    add(
+        "--site",
+        metavar="NAME|FILE",
+        help=f"defaults of all that follows: {sites}, or a YAML file",
+    )
+    add("--scheduler", choices=jobs.SCHEDULERS, help="default: the one that this machine has")
+    add("--script", metavar="PATH", help="default rismpi.py; rismpigpu.py with GPUs")
+    add("--out", default="results", metavar="DIR", help="the run directory (default %(default)s)")
+    add("--name", help="of the job (default: the script's)")
+    add("--nodes", type=int, metavar="N")
+    add("--ranks-per-node", type=int, metavar="N")
+    add("--cores-per-rank", type=int, metavar="N")
+    add("--memory-per-rank", metavar="4GB")
+    add("--time", type=int, metavar="MIN", dest="time_min", help="the job's wall time")
+    add("--account", "--group", metavar="NAME", help="Slurm's account, LSF's group")
+    add("--partition", "--queue", metavar="NAME")
+    add("--job-group", metavar="/USER/NAME", help="LSF: how many jobs run at once depends on it")
+    add("--gpus-per-node", type=int, metavar="N")
+    add("--gpu", metavar="TYPE", help="Slurm: its type; LSF: more of -gpu, gmodel=…:gmem=…")
+    add("--container", choices=sorted({k for kinds in jobs.CONTAINERS.values() for k in kinds}))
+    add("--image", metavar="IMAGE")
+    add("--mount", action="append", metavar="SRC:DST", dest="mounts")
+    add("--launcher", choices=jobs.LAUNCHERS, help="Slurm: what starts the ranks (default srun)")
+    add("--python", metavar="PATH", help="the interpreter, as the job finds it")
+    add("--mail", metavar="ADDRESS")
+    add("--array", type=int, metavar="N", help="N jobs, each with its share of the search")
+    add("--at-once", type=int, metavar="N", help="so many elements of the array run at a time")
+    add("--links", type=int, metavar="N", help="N jobs, each going on where the last one stopped")
+    add(
+        "--interactive",
+        action="store_true",
+        help="run it in this terminal, as soon as there is room",
+    )
+    add("--setup", action="append", metavar="LINE", help="a line of shell before all else")
+    add("--directive", action="append", metavar="TEXT", dest="directives", help="another #SBATCH")
+    add("--dry-run", action="store_true", help="print the job file, and the command on stderr")
+    add("--wait", action="store_true", help="return when the job has ended, with the run's code")
+    add("arguments", nargs="*", metavar="-- OPTION", help="of the search, after --")
+    submit.set_defaults(run=_submit)
+
+    resubmit = commands.add_parser("resubmit", help="submit again what a run's last job left")
+    resubmit.add_argument("dir", nargs="?", default="results", metavar="DIR")
+    resubmit.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    resubmit.set_defaults(run=_resubmit)
+
+
+# ---- submit
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    job = _job(arguments)
+    job.check()
+    if job.searches:
+        _check_search(job)
+    words = [word for word in sys.argv[1:] if word not in ("--dry-run", "--wait")]
+    text = jobs.text(job, f"python -m hpo {shlex.join(words)}")
+    env = jobs.environment(job)
+    if arguments.dry_run:
+        print(text, end="", flush=True)
+        command = ["bash", "FILE"]
+        if not job.interactive:
+            command = scheduler.command(job.scheduler, job.name)
+        shown = scheduler.shown(job.scheduler, command, Path("FILE"), env)
+        print(f"submitted by: {shown}", file=sys.stderr)
+        return ExitCode.DONE
+    run = RunDir(job.out)
+    name = f"job-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    file = run.jobs / f"{name}.sh"
+    try:
+        run.jobs.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text)
+    except OSError as error:
+        raise InputError(
+            f"--out {run}: expected a directory that can be written, found: {error.strerror}"
+        ) from error
+    if job.interactive:
+        return subprocess.run(["bash", str(file)], env=os.environ | env, check=False).returncode
+    submitted = _hand_over(run, Submitted(name, time.time(), (), job), file, env)
+    return _wait(run, submitted) if arguments.wait else ExitCode.DONE
+
+
+def _job(arguments: argparse.Namespace) -> Job:
+    """Put together what the command line says, the site's defaults, and the program's."""
+    said = {name: value for name, value in vars(arguments).items() if value is not None}
+    known = {field.name for field in fields(Job)}
+    chosen: dict[str, Any] = {}
+    if arguments.site is not None:
+        has_gpus = bool(arguments.gpus_per_node)
+        chosen |= sitefile.read(arguments.site, has_gpus=has_gpus)
+    chosen |= {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in said.items()
+        if name in known and value != []
+    }
+    if "scheduler" not in chosen:
+        found = scheduler.found()
+        if found is None:
+            raise InputError(
+                "--scheduler: expected sbatch or bsub on PATH, found neither; name one with"
+                " --scheduler or --site (--dry-run needs no scheduler)"
+            )
+        chosen["scheduler"] = found
+    entry = _ENTRIES[bool(chosen.get("gpus_per_node"))]
+    chosen.setdefault("script", entry)
+    chosen.setdefault("name", Path(chosen["script"]).stem)
+    if chosen.get("container", "none") != "none":
+        _settle_in_image(chosen)
+    elif "python" not in chosen and "setup" not in chosen:
+        chosen["setup"] = _virtual_environment()
+    missing = [f.name for f in fields(Job) if f.default is MISSING and f.name not in chosen]
+    assert not missing, missing
+    return Job(**chosen)
+
+
+def _settle_in_image(chosen: dict[str, Any]) -> None:
+    """Use the paths of the images; LSF's wrapper brings its own PATH, so that they are whole."""
+    chosen["script"] = str(Path(_IN_IMAGE, chosen["script"]))
+    chosen.setdefault("python", "python3")
+    if chosen["container"] != "docker":
+        chosen["out"] = os.path.abspath(chosen["out"])
+
+
+def _virtual_environment() -> tuple[str, ...]:
+    """Give the line that makes the job run in the virtual environment that this runs in."""
+    if sys.prefix == sys.base_prefix:
+        return ()
+    activate = Path(sys.prefix, "bin", "activate")
+    if activate.is_relative_to(Path.cwd()):
+        activate = activate.relative_to(Path.cwd())
+    return (f"source {shlex.quote(str(activate))}",)
+
+
+def _check_search(job: Job) -> None:
+    """Find now what the search would find wrong when the job runs."""
+    from hpo import plan  # with NumPy, which --help should not wait for
+
+    device = "gpu" if Path(job.script).name == "rismpigpu.py" else "cpu"
+    for option, instead in (
+        ("--out", "before the --"),
+        ("--fresh", "in a job that may start several times"),
+        ("--shard", "--array"),
+        ("--time-limit", "--time"),
+    ):
+        if any(word.split("=")[0] == option for word in job.arguments):
+            raise InputError(f"{option}: expected {instead}, found it among the search's options")
+    chosen = options.parse([*job.arguments, "--out", job.out], is_first=True, device=device)
+    if job.container != "none":
+        return  # what the options name lies in the container
+    for option, path in (("--data", chosen.data), ("--test", chosen.test)):
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"{option} {path}: expected a file, found none")
+    if not Path(job.script).is_file():
+        raise InputError(f"--script {job.script}: expected the search's script, found none here")
+    own: Mapping[str, object] = {}
+    if chosen.space is None:
+        own = spacefile.read("rismpi.py" if device == "gpu" else job.script).values
+    plan.read_space(chosen, own)
+
+
+def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, str]) -> Submitted:
+    """Submit all links, note and say what came of it."""
+    job = submitted.job
+    ids: list[str] = []
+    for _ in range(job.links):
+        after = ids[-1] if ids else None
+        command = scheduler.command(
+            job.scheduler, job.name, after=after, elements=submitted.elements
+        )
+        ids.append(scheduler.submit(job.scheduler, command, file, env))
+    submitted = replace(submitted, ids=tuple(ids))
+    history.note_submitted(run, submitted)
+    print(f"submitted as {job.scheduler} job {', '.join(ids)}: {_size(submitted)}", flush=True)
+    print(f"  job file  {file}")
+    watching = scheduler.watch(job.scheduler, ids[0])
+    print(f"  to watch  python -m hpo status {shlex.quote(str(run))}    {watching}")
+    return submitted
+
+
+def _size(submitted: Submitted) -> str:
+    job = submitted.job
+    ranks = f"{job.ranks_per_node} rank{'s' if job.ranks_per_node > 1 else ''}"
+    parts = [f"{job.nodes} node{'s' if job.nodes > 1 else ''} × {ranks}", jobs.duration(job)]
+    if submitted.elements:
+        parts.append(f"elements {', '.join(map(str, submitted.elements))} of {job.array}")
+    elif job.array:
+        parts.append(f"array of {job.array}")
+    if job.links > 1:
+        parts.append(f"{job.links} links")
+    return ", ".join(parts)
+
+
+def _wait(run: RunDir, submitted: Submitted) -> int:
+    """Wait until the scheduler knows the job no more; give the run's code."""
+    from hpo import publish, record
+
+    scheduler_name = submitted.job.scheduler
+    while any(scheduler.alive(scheduler_name, job_id) for job_id in submitted.ids):
+        time.sleep(POLL_S)
+    if not submitted.job.searches:
+        return ExitCode.DONE
+    standing = publish.standing(run, record.read(run))
+    print(f"{run}: {standing.sentence()}")
+    if not standing.is_finished:
+        return ExitCode.STOPPED
+    return ExitCode.DONE if standing.best is not None else ExitCode.FAILED
+
+
+# ---- resubmit
+
+
+def _resubmit(arguments: argparse.Namespace) -> int:
+    run = RunDir(arguments.dir)
+    made = history.submissions(run)
+    if not made:
+        raise InputError(f"{run}: expected a run that hpo submit has begun, found no job in it")
+    last = made[-1]
+    job = last.job
+    alive = {
+        element
+        for its in made
+        if its.job.scheduler == job.scheduler
+        for job_id in its.ids
+        for element in scheduler.alive(job.scheduler, job_id)
+    }
+    elements: tuple[int, ...] = ()
+    if job.array:
+        elements = tuple(i for i in _unfinished(run, job.array) if i not in alive)
+        is_finished = not elements and not alive
+    else:
+        is_finished = not _unfinished(run, 1)
+    if is_finished:
+        print(f"{run}: finished, nothing to submit")
+        return ExitCode.DONE
+    if not elements and alive:
+        ids = ", ".join(job_id for its in made for job_id in its.ids)
+        print(f"{run}: job {ids} is still queued or running, nothing to submit")
+        return ExitCode.STOPPED
+    name = f"job-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    again = Submitted(name, time.time(), (), job, elements)
+    if arguments.dry_run:
+        print(f"{run}: would submit {_size(again)}")
+        return ExitCode.DONE
+    first = next(its for its in made if its.job == job)
+    file = run.jobs / f"{first.name}.sh"
+    _hand_over(run, again, file, jobs.environment(job))
+    return ExitCode.DONE
+
+
+def _unfinished(run: RunDir, n_shards: int) -> Sequence[int]:
+    """Name the shares of a search, from 1, that lack a result."""
+    from hpo import publish, record
+
+    if not run.search.exists():  # no element has started yet
+        return range(1, n_shards + 1)
+    standing = publish.standing(run, record.read(run))
+    return sorted(
+        {
+            1 + place % n_shards
+            for place, trial in enumerate(standing.trials)
+            if trial.id not in standing.results
+        }
+    )
