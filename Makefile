@@ -4,7 +4,7 @@ BIN := .venv/bin
 NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends check format clean
-.PHONY: bench bench-costs bench-kaggle bench-memory bench-peers bench-threads scaling simulate
+.PHONY: jobfiles bench bench-costs bench-kaggle bench-memory bench-peers bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -59,6 +59,11 @@ check: .venv/tests ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+jobfiles: .venv/runs ## write slurm/* and lsf/* anew, each by the command in its second line
+	@for file in slurm/* lsf/*; do \
+	  sed -n '2s/^# python -m hpo submit/$(subst /,\/,$(BIN))\/python -m hpo submit --dry-run/p' $$file \
+	    | sh > $$file.new 2>/dev/null && mv $$file.new $$file || exit 1; done
 
 format: .venv/tests
 	$(BIN)/ruff format .

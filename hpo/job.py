@@ -142,6 +142,9 @@ class Job:
         for option in ("script", "out", "account", "partition", "job_group", "image", "mail"):
             value = getattr(self, option)
             _expect(value != "", _flag(option), "some text", value)
+        for option in ("account", "partition", "job_group", "image", "mail", "gpu"):
+            value = getattr(self, option) or ""
+            _expect('"' not in value, _flag(option), "a value without quotes", value)
         for text in (*self.setup, *self.directives, *self.arguments, *self.mounts):
             _expect("\n" not in text, "job", "values without line breaks", text)
 
@@ -174,7 +177,7 @@ def text(job: Job, written_by: str | None = None) -> str:
         written_by: the command that wrote it, for its head.
     """
     parts = [
-        ["#!/bin/bash", *([f"# {written_by}"] if written_by else [])],
+        ["#!/bin/bash", *([f"# {written_by}"] if written_by else []), *_before(job)],
         [] if job.interactive else _head(job),
         list(job.setup),
         [_interactive(job)] if job.interactive else list(_body(job)),
@@ -192,16 +195,19 @@ def environment(job: Job) -> dict[str, str]:
     return told
 
 
+def _before(job: Job) -> list[str]:
+    """Tell who submits the file by hand what must be exported before."""
+    return [f"# Before: export {name}={shlex.quote(v)}" for name, v in environment(job).items()]
+
+
 # ---- what is asked of the scheduler
 
 
 def _head(job: Job) -> list[str]:
     if job.scheduler == "slurm":
-        options = [option.partition("=") for option in _slurm_options(job)]
-        lines = [f"#SBATCH {name}{equals}{_quoted(value)}" for name, equals, value in options]
+        lines = [f"#SBATCH {_quoted(option)}" for option in _slurm_options(job)]
         return lines + [f"#SBATCH {directive}" for directive in job.directives]
-    options_of_lsf = [(flag, value and _quoted(value)) for flag, value in _lsf_options(job)]
-    lines = [f"#BSUB {flag} {value}".rstrip() for flag, value in options_of_lsf]
+    lines = [f"#BSUB {flag} {_quoted(value)}".rstrip() for flag, value in _lsf_options(job)]
     return lines + [f"#BSUB {directive}" for directive in job.directives]
 
 
@@ -341,7 +347,7 @@ def _launch(job: Job) -> list[str]:
     if job.array and job.n_ranks == 1:
         return _inside(job)
     if job.launcher == "mpirun":
-        return ["mpirun", "-np", str(job.n_ranks), *_inside(job)]
+        return [_mpirun(job), "-np", str(job.n_ranks), *_inside(job)]
     # Without -K1 (--kill-on-bad-exit) the others would wait for a rank that has died.
     contained = _pyxis(job) if job.container == "pyxis" else _inside(job)
     return ["srun", "--mpi=pmi2", "--kill-on-bad-exit=1", *contained]
@@ -351,9 +357,15 @@ def _mpirun_on_lsf(job: Job) -> list[str]:
     if job.array and job.n_ranks == 1:
         return []
     if job.nodes == 1:
-        return ["mpirun", "-np", str(job.n_ranks)]
+        return [_mpirun(job), "-np", str(job.n_ranks)]
     # blaunch starts ranks on the other hosts; it does not pass PATH on.
-    return ["mpirun", "-launcher", "lsf", "-rmk", "lsf", "-genv", "PATH", "$PATH"]
+    return [_mpirun(job), "-launcher", "lsf", "-rmk", "lsf", "-genv", "PATH", "$PATH"]
+
+
+def _mpirun(job: Job) -> str:
+    """Name the mpirun beside the interpreter, where that is named by its whole path."""
+    python = PurePosixPath(job.python)
+    return str(python.with_name("mpirun")) if python.is_absolute() else "mpirun"
 
 
 def _inside(job: Job) -> list[str]:
@@ -419,7 +431,11 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return value if re.fullmatch(r"[\w./:,@%+=-]+", value) else f'"{value}"'
+    """Quote an option for a job file, where both schedulers know double quotes."""
+    if re.fullmatch(r"[\w./:,@%+=-]*", value):
+        return value
+    name, equals, rest = value.partition("=") if value.startswith("--") else ("", "", value)
+    return f'{name}{equals}"{rest}"'
 
 
 def _flag(name: str) -> str:

@@ -42,10 +42,10 @@ def command(
     return words + (["-J", f"{name}[{indices}]"] if elements else [])
 
 
-def shown(scheduler: str, words: Sequence[str], file: Path, env: Mapping[str, str]) -> str:
+def shown(words: Sequence[str], file: Path, env: Mapping[str, str]) -> str:
     """Write a submission as a person would type it."""
     before = [f"{name}={shlex.quote(value)}" for name, value in env.items()]
-    redirect = ["<"] if scheduler == "lsf" else []
+    redirect = ["<"] if words[0] == "bsub" else []
     kept = [word for word in words if word != "--parsable"]
     return " ".join([*before, shlex.join(kept), *redirect, shlex.quote(str(file))])
 

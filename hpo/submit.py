@@ -22,7 +22,10 @@ from hpo.job import Job
 from hpo.rundir import RunDir, write_whole
 
 POLL_S = 5.0
-_IN_IMAGE = "/app"  # where the program lies in the images of docker/
+# Where the images of docker/ have the program and its Python. LSF's wrapper puts the submit host's
+# PATH in place of the image's, so that names alone would find nothing.
+_IN_IMAGE = "/app"
+_PYTHON_IN_IMAGE = "/opt/hpo/bin/python"
 _ENTRIES = ("rismpi.py", "rismpigpu.py")
 
 
@@ -95,10 +98,10 @@ def _submit(arguments: argparse.Namespace) -> int:
     env = jobs.environment(job)
     if arguments.dry_run:
         print(text, end="", flush=True)
-        command = ["bash", "FILE"]
-        if not job.interactive:
-            command = scheduler.command(job.scheduler, job.name)
-        shown = scheduler.shown(job.scheduler, command, Path("FILE"), env)
+        command = scheduler.command(job.scheduler, job.name)
+        if job.interactive:
+            command = ["bash"]
+        shown = scheduler.shown(command, Path("FILE"), env)
         print(f"submitted by: {shown}", file=sys.stderr)
         return ExitCode.DONE
     run = RunDir(job.out)
@@ -151,9 +154,9 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 
 def _settle_in_image(chosen: dict[str, Any]) -> None:
-    """Use the paths of the images; LSF's wrapper brings its own PATH, so that they are whole."""
+    """Use the paths of the images."""
     chosen["script"] = str(Path(_IN_IMAGE, chosen["script"]))
-    chosen.setdefault("python", "python3")
+    chosen.setdefault("python", _PYTHON_IN_IMAGE)
     if chosen["container"] != "docker":
         chosen["out"] = os.path.abspath(chosen["out"])
 

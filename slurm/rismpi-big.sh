@@ -1,0 +1,31 @@
+#!/bin/bash
+# python -m hpo submit --site compute2 --account compute2-LAB --nodes 16 --memory-per-rank 32GB --time 1440 --setup 'source .venv/bin/activate' -- --space ris
+
+#SBATCH --job-name=rismpi
+#SBATCH --account=compute2-LAB
+#SBATCH --partition=general-cpu
+#SBATCH --nodes=16
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=32G
+#SBATCH --time=1440
+#SBATCH --output=rismpi-%j.out
+#SBATCH --signal=B:USR1@120
+#SBATCH --open-mode=append
+#SBATCH --requeue
+
+source .venv/bin/activate
+
+# USR1 comes before the time limit: the search saves and ends.
+trap 'kill -USR1 "$launcher"' USR1
+trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
+began=$(date +%s)
+srun --mpi=pmi2 --kill-on-bad-exit=1 python rismpi.py --out results --space ris &
+launcher=$!
+while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
+
+# 0: finished. 75: go on. 1: no trial got on, nor would it in another job.
+python -m hpo status results --go-on --since "$began"; code=$?
+[ -z "$cancelled" ] || exit 143
+[ "$code" != 75 ] || scontrol requeue "$SLURM_JOB_ID"
+exit "$code"

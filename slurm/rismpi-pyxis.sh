@@ -1,0 +1,29 @@
+#!/bin/bash
+# python -m hpo submit --site compute2 --account compute2-LAB --nodes 2 --ranks-per-node 16 --time 240 --container pyxis --image /storage2/fs1/LAB/Active/mpi-ml.sqsh --mount /storage2/fs1/LAB/Active:/app/store --out /storage2/fs1/LAB/Active/results
+
+#SBATCH --job-name=rismpi
+#SBATCH --account=compute2-LAB
+#SBATCH --partition=general-cpu
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=16
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=64G
+#SBATCH --time=240
+#SBATCH --output=rismpi-%j.out
+#SBATCH --signal=B:USR1@120
+#SBATCH --open-mode=append
+#SBATCH --requeue
+
+# USR1 comes before the time limit: the search saves and ends.
+trap 'kill -USR1 "$launcher"' USR1
+trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
+began=$(date +%s)
+srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /opt/hpo/bin/python /app/rismpi.py --out /app/store/results &
+launcher=$!
+while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
+
+# 0: finished. 75: go on. 1: no trial got on, nor would it in another job.
+srun --nodes=1 --ntasks=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /opt/hpo/bin/python -m hpo status /app/store/results --go-on --since "$began"; code=$?
+[ -z "$cancelled" ] || exit 143
+[ "$code" != 75 ] || scontrol requeue "$SLURM_JOB_ID"
+exit "$code"

@@ -1,0 +1,175 @@
+"""Job files: those in slurm/ and lsf/ are what `hpo submit` writes; wrong ones are refused."""
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpo import commands, job, sitefile
+from hpo.errors import InputError
+from hpo.job import Job
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*(ROOT / "slurm").iterdir(), *(ROOT / "lsf").iterdir()])
+
+
+def submitted(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hpo", "submit", *words],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_file_is_what_the_command_in_its_second_line_writes(path, monkeypatch, capsys):
+    text = path.read_text()
+    words = shlex.split(text.splitlines()[1].removeprefix("# python -m hpo "))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["hpo", *words])
+    assert commands.main(["submit", "--dry-run", *words[1:]]) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_file_is_shell(path):
+    assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
+
+
+BARE = Job("slurm")
+PYXIS = Job(
+    "slurm", container="pyxis", image="x.sqsh", mounts=("/lab:/app/store",), out="/lab/results"
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (replace(BARE, scheduler="pbs"), "--scheduler: expected slurm or lsf, found 'pbs'"),
+        (replace(BARE, nodes=0), "--nodes: expected a whole number from 1, found 0"),
+        (replace(BARE, time_min=0), "--time: expected a whole number from 1, found 0"),
+        (
+            replace(BARE, memory_per_rank="4"),
+            "--memory-per-rank: expected a whole number with MB, GB or TB, found '4'",
+        ),
+        (replace(BARE, memory_per_rank="4.5GB"), "--memory-per-rank: expected a whole number"),
+        (replace(BARE, name="my job"), "--name: expected letters, digits and ._-"),
+        (replace(BARE, name="x\n#SBATCH --uid=0"), "--name: expected letters"),
+        (replace(BARE, partition='a" b'), "--partition: expected a value without quotes"),
+        (replace(BARE, directives=("--a\nrm",)), "expected values without line breaks"),
+        (replace(BARE, image="x"), "--image: expected --container beside it"),
+        (replace(BARE, mounts=("/a:/b",)), "--mount: expected --container beside it"),
+        (replace(BARE, container="docker", image="x"), "--container: expected one of none, pyxis"),
+        (replace(BARE, job_group="/u/g"), "--job-group: expected LSF, found 'Slurm'"),
+        (replace(BARE, array=4, links=2), "--links: expected no --array beside it"),
+        (replace(BARE, interactive=True, array=4), "--interactive: expected no --array"),
+        (replace(PYXIS, image=None), "--container: expected --image beside it"),
+        (replace(PYXIS, mounts=("lab:/x",)), "--mount: expected SRC:DST, both from the root"),
+        (
+            replace(PYXIS, out="/other/results"),
+            "--out /other/results: expected a directory that the container sees, found no --mount"
+            " for it; add --mount /other:/app/store",
+        ),
+        (
+            replace(PYXIS, launcher="mpirun", nodes=2),
+            "--launcher mpirun: expected one node, as mpirun inside a container reaches no other",
+        ),
+        (
+            replace(BARE, scheduler="lsf", array=1001),
+            "--array: expected at most 1,000 elements on LSF, found 1001",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(wrong, message):
+    with pytest.raises(InputError, match="^") as raised:
+        wrong.check()
+    assert message in str(raised.value)
+
+
+def test_run_directory_is_named_as_the_container_sees_it():
+    assert replace(PYXIS, out="/lab/a/results").out_inside() == "/app/store/a/results"
+    assert replace(BARE, out="results").out_inside() == "results"
+    docker = Job("lsf", container="docker", image="x", out="results")
+    assert docker.out_inside() == "results"  # the wrapper mounts the submit directory
+
+
+@pytest.mark.parametrize("scheduler", job.SCHEDULERS)
+def test_words_reach_the_search_as_they_were_given(scheduler, tmp_path):
+    """Quotes, spaces, dollars and globs in paths are the shell's business nowhere."""
+    odd = ("--set", "a='x y',$HOME", "--data", "/d ir/`id`;*.csv", '"')
+    python = tmp_path / "py thon"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> "$TOLD"\n')
+    python.chmod(0o755)
+    its = Job(scheduler, python=str(python), out="o ut", arguments=odd, array=3)
+    told = tmp_path / "told"
+    environ = {"PATH": "/usr/bin:/bin", "TOLD": str(told)}
+    environ |= {"SLURM_ARRAY_TASK_ID": "2", "LSB_JOBINDEX": "2"}
+    subprocess.run(["bash", "-c", job.text(its)], env=environ, check=True)
+    search = ["rismpi.py", "--out", "o ut", *odd, "--shard", "2/3"]
+    assert told.read_text().splitlines()[: len(search)] == search
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scheduler", "slurm", "--", "--fresh"], "--fresh: expected in a job that may start"),
+        (["--scheduler", "slurm", "--", "--out", "x"], "--out: expected before the --"),
+        (["--scheduler", "slurm", "--", "--shard=1/2"], "--shard: expected --array"),
+        (["--scheduler", "slurm", "--", "--epochs", "0"], "argument --epochs: expected a whole"),
+        (["--scheduler", "slurm", "--", "--space", "no.yaml"], "no.yaml: expected a search space"),
+        (["--scheduler", "slurm", "--", "--data", "no.csv"], "--data no.csv: expected a file"),
+        (["--scheduler", "slurm", "--script", "no.py"], "--script no.py: expected the search's"),
+        (["--site", "nowhere"], "--site nowhere: expected a YAML file or one of compute1, comp"),
+        ([], "--scheduler: expected sbatch or bsub on PATH, found neither"),
+    ],
+)
+def test_misuse_is_told_in_one_line_before_anything_is_submitted(words, message):
+    if not words and any(Path(p, "sbatch").exists() for p in ("/usr/bin", "/bin")):
+        pytest.skip("there is an sbatch here")
+    done = submitted(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_site_file_fills_in_and_the_command_line_wins(tmp_path):
+    site = tmp_path / "mine.yaml"
+    site.write_text(
+        "scheduler: slurm\npartition: short\nsetup: [module load python]\n"
+        "with_gpus:\n  partition: gpus\n"
+    )
+    assert sitefile.read(str(site), has_gpus=False)["partition"] == "short"
+    assert sitefile.read(str(site), has_gpus=True)["partition"] == "gpus"
+    done = submitted("--site", str(site), "--dry-run", "--nodes", "3")
+    assert "#SBATCH --partition=short\n#SBATCH --nodes=3\n" in done.stdout
+    assert "\nmodule load python\n" in done.stdout
+    assert (
+        "#SBATCH --partition=long\n"
+        in submitted("--site", str(site), "--dry-run", "--partition", "long").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a", "expected `name: value` lines"),
+        ("colour: red", "expected one of scheduler, script"),
+        ("nodes: two", "nodes: expected a whole number, found 'two'"),
+        ("partition: 3", "partition: expected a text, found 3"),
+        ("setup: module load x", "setup: expected a list of texts"),
+        ("a: [", "expected YAML"),
+    ],
+)
+def test_site_file_that_is_wrong_is_named(tmp_path, text, message):
+    site = tmp_path / "mine.yaml"
+    site.write_text(text)
+    with pytest.raises(InputError) as raised:
+        sitefile.read(str(site), has_gpus=False)
+    assert str(raised.value).startswith(f"{site}: ")
+    assert message in str(raised.value)
