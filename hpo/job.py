@@ -314,6 +314,14 @@ def _body(job: Job) -> Iterator[str]:
         yield f"{status}; code=$?"
         yield f'[ "$code" = {_STOPPED} ] || exit "$code"'
         yield ""
+    if _requeues(job) and job.scheduler == "slurm" and _launch(job)[:1] == ["srun"]:
+        yield "# MPICH names shared memory after job and step: it may be left from a kill."
+        yield (
+            '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1'
+            ' --ntasks="$SLURM_NNODES" \\'
+        )
+        yield """  find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' -delete"""
+        yield ""
     yield "# USR1 comes before the time limit: the search saves and ends."
     yield """trap 'kill -USR1 "$launcher"' USR1"""
     yield """trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT"""

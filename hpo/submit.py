@@ -73,7 +73,13 @@ def add_parsers(commands: Any) -> None:
         help="run it in this terminal, as soon as there is room",
     )
     add("--setup", action="append", metavar="LINE", help="a line of shell before all else")
-    add("--directive", action="append", metavar="TEXT", dest="directives", help="another #SBATCH")
+    add(
+        "--directive",
+        action="append",
+        metavar="TEXT",
+        dest="directives",
+        help="another option of the scheduler: --directive=--constraint=intel",
+    )
     add("--dry-run", action="store_true", help="print the job file, and the command on stderr")
     add("--wait", action="store_true", help="return when the job has ended, with the run's code")
     add("arguments", nargs="*", metavar="-- OPTION", help="of the search, after --")

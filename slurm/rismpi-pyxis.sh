@@ -14,6 +14,10 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 
+# MPICH names shared memory after job and step: a killed start's would count as ours.
+[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" \
+  find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' -delete
+
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
