@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
 
-.PHONY: help run mpitest test test-mpi test-kill test-backends check format clean
+.PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters check format clean
 .PHONY: jobfiles bench bench-costs bench-kaggle bench-memory bench-peers bench-threads scaling simulate
 
 help:
@@ -54,6 +54,9 @@ simulate: .venv/runs ## how many ranks one manager serves
 
 bench-peers: .venv-peers/runs ## the same trials with other tools (OPTIONS="--space shipped")
 	.venv-peers/bin/python -m benchmarks.peers $(OPTIONS)
+
+test-clusters: .venv/tests ## job files under a real Slurm
+	$(BIN)/python -m pytest tests/slurm
 
 check: .venv/tests ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -358,7 +358,9 @@ def _launch(job: Job) -> list[str]:
         return [_mpirun(job), "-np", str(job.n_ranks), *_inside(job)]
     # Without -K1 (--kill-on-bad-exit) the others would wait for a rank that has died.
     contained = _pyxis(job) if job.container == "pyxis" else _inside(job)
-    return ["srun", "--mpi=pmi2", "--kill-on-bad-exit=1", *contained]
+    # srun takes no --cpus-per-task over from sbatch, Slurm 22.05 to 23.02.
+    cores = [f"--cpus-per-task={job.cores_per_rank}"] if job.cores_per_rank > 1 else []
+    return ["srun", "--mpi=pmi2", "--kill-on-bad-exit=1", *cores, *contained]
 
 
 def _mpirun_on_lsf(job: Job) -> list[str]:

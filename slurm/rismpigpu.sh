@@ -17,7 +17,7 @@
 
 source .venv/bin/activate
 
-# MPICH names shared memory after job and step: a killed start's would count as ours.
+# MPICH names shared memory after job and step: it may be left from a kill.
 [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" \
   find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' -delete
 

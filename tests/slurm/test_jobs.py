@@ -1,0 +1,268 @@
+"""`hpo submit` and a real Slurm: finished, killed, out of time, in arrays and chains."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cluster
+import pytest
+import runs
+
+PYTHON = Path(sys.executable)
+TIMEOUT_S = 240
+# 36 combinations of two networks: long enough to be disturbed, a quarter of a minute on two ranks.
+SPACE = """\
+filters: [8, 12]
+dense_units: 16
+batch_size: [32, 128, 256]
+learning_rate: [0.01, 0.03, 0.1]
+dropout: [0.2, 0.3]
+epochs: 8
+"""
+
+
+class Submitted:
+    """A search of `SPACE` as `hpo submit` hands it to the cluster, in a folder of its own."""
+
+    def __init__(self, slurm: cluster.Cluster, folder: Path) -> None:
+        self.slurm = slurm
+        self.folder = folder
+        self.out = folder / "results"
+        self.space = runs.space_file(folder, SPACE)
+
+    def hpo(self, *words: object, code: int = 0) -> str:
+        """Run `python -m hpo` as on a login node; give what it prints."""
+        done = self.slurm.run(
+            *(PYTHON, "-m", "hpo", *words),
+            cwd=runs.ROOT,
+            timeout=TIMEOUT_S,
+            check=False,
+            env={"PATH": f"{PYTHON.parent}{os.pathsep}{cluster.SYSTEM_PATH}"},
+        )
+        assert done.returncode == code, f"{done.stdout}{done.stderr}\n{self.said()}"
+        return done.stdout
+
+    def submit(self, *options: object, search: tuple[object, ...] = (), code: int = 0) -> str:
+        """Submit; give the first job's number."""
+        told = self.hpo(
+            *("submit", "--scheduler", "slurm", "--time", "30", "--out", self.out),
+            *(
+                "--setup",
+                f'export PATH="{PYTHON.parent}:$PATH"',
+                f"--directive=--output={self.log}",
+            ),
+            *options,
+            *("--", "--space", self.space, *search),
+            code=code,
+        )
+        return told.partition("submitted as slurm job ")[2].partition(":")[0].partition(",")[0]
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "job-%j.out"
+
+    def said(self) -> str:
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("job-*.out")))
+
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        end_s = time.monotonic() + TIMEOUT_S
+        while not holds():
+            assert time.monotonic() < end_s, f"not {what}\n{self.said()}\n{self.slurm.logs()}"
+            time.sleep(0.3)
+
+    def wait_until_under_way(self, job_id: str) -> None:
+        def is_under_way() -> bool:
+            state = self.slurm.job(job_id)["JobState"]
+            assert state in ("PENDING", "RUNNING"), f"{state}\n{self.said()}"
+            return runs.n_records(self.out) >= 4
+
+        self.wait_until(is_under_way, "under way")
+
+    def end(self, job_id: str, state: str = "COMPLETED") -> None:
+        found = self.slurm.wait_for(job_id, *cluster.ENDED, timeout_s=TIMEOUT_S)
+        assert {job["JobState"] for job in found} == {state}, self.said()
+
+    def restarts(self, job_id: str) -> int:
+        return int(self.slurm.job(job_id)["Restarts"])
+
+    def n_starts(self) -> int:
+        return len(list((self.out / "jobs").glob("start-*.json")))
+
+
+@pytest.fixture
+def submitted(slurm: cluster.Cluster, tmp_path: Path) -> Submitted:
+    return Submitted(slurm, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the results of the same search without a scheduler."""
+    folder = tmp_path_factory.mktemp("plain")
+    space = runs.space_file(folder, SPACE)
+    done = runs.search(2, folder / "results", "--space", space)
+    assert done.returncode == 0, done.stderr
+    return runs.comparable(folder / "results")
+
+
+def ranks_of(out: Path) -> list[int]:
+    """Find the processes that train in a run directory: neither srun's nor mpirun's own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"python") and str(out).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("launcher", ["srun", "mpirun"])
+def test_two_nodes_finish_and_give_the_same_results(submitted, plain, launcher):
+    submitted.submit("--nodes", 2, "--launcher", launcher, "--wait")
+    assert runs.comparable(submitted.out) == plain
+    [start] = [json.loads(path.read_text()) for path in submitted.out.glob("jobs/start-*.json")]
+    assert (start["n_ranks"], start["exit_code"]) == (2, 0)
+    assert "ended after" in submitted.hpo("status", submitted.out)
+    assert "finished, nothing to submit" in submitted.hpo("resubmit", submitted.out)
+
+
+def test_status_tells_from_the_files_alone_what_runs(submitted):
+    job_id = submitted.submit("--ranks-per-node", 2)
+    submitted.wait_until_under_way(job_id)
+    without_slurm = subprocess.run(
+        [PYTHON, "-m", "hpo", "status", submitted.out],
+        env={"PYTHONPATH": str(runs.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert without_slurm.returncode == 75
+    assert f"as slurm job {job_id} (squeue --jobs={job_id})" in without_slurm.stdout
+    assert f"on 2 ranks, first host {os.uname().nodename}, slurm {job_id}: running" in (
+        without_slurm.stdout
+    )
+    assert "is still queued or running" in submitted.hpo("resubmit", submitted.out, code=75)
+    submitted.slurm.run("scancel", job_id)
+    submitted.end(job_id, "CANCELLED")
+    assert submitted.hpo("status", submitted.out, code=75).count(": running") == 0
+
+
+def test_killed_rank_ends_the_step_and_the_job_goes_on(submitted, plain):
+    job_id = submitted.submit("--nodes", 2)
+    submitted.wait_until_under_way(job_id)
+    os.kill(ranks_of(submitted.out)[-1], signal.SIGKILL)
+    submitted.end(job_id)
+    assert submitted.restarts(job_id) == 1
+    assert runs.comparable(submitted.out) == plain
+
+
+def test_time_limit_requeues_until_it_is_finished(submitted, plain):
+    """Slurm looks at limits every 30 s: the ranks are held until its warning has come."""
+    job_id = submitted.submit("--ranks-per-node", 2)
+    submitted.wait_until_under_way(job_id)
+    ranks = ranks_of(submitted.out)
+    for rank in ranks:
+        os.kill(rank, signal.SIGSTOP)
+    submitted.slurm.shorten(job_id, left_s=90)
+    submitted.wait_until(lambda: any(map(is_warned, ranks)), "warned")
+    for rank in ranks:
+        os.kill(rank, signal.SIGCONT)
+    submitted.end(job_id)
+    assert submitted.restarts(job_id) == 1
+    assert "stopped (SIGUSR1)" in submitted.said()
+    assert runs.comparable(submitted.out) == plain
+
+
+def is_warned(process: int) -> bool:
+    """Tell whether a process has a SIGUSR1 that it has not seen yet."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    pending = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(mask >> (signal.SIGUSR1 - 1) & 1 for mask in pending)
+
+
+def test_search_learns_the_end_of_its_job(submitted):
+    job_id = submitted.submit("--ranks-per-node", 2, "--time", 1)
+    submitted.wait_until(lambda: "this job ends in" in search_log(submitted.out), "told")
+    submitted.slurm.run("scancel", job_id)
+    submitted.end(job_id, "CANCELLED")
+
+
+def search_log(out: Path) -> str:
+    path = out / "search.log"
+    return path.read_text() if path.exists() else ""
+
+
+def test_lost_node_is_replaced(submitted, plain):
+    slurm = submitted.slurm
+    job_id = submitted.submit("--nodes", 2)
+    submitted.wait_until_under_way(job_id)
+    node = slurm.job(job_id)["NodeList"].replace("[", "").partition("-")[0].partition(",")[0]
+    slurm.kill_node(node)
+    try:
+        submitted.end(job_id)
+        assert submitted.restarts(job_id) == 1
+        assert runs.comparable(submitted.out) == plain
+    finally:
+        slurm.revive_node(node)
+
+
+def test_array_goes_on_without_an_element_which_is_submitted_again_alone(submitted, plain):
+    job_id = submitted.submit("--array", 5)
+    submitted.wait_until(
+        lambda: any(
+            b"--shard" in words and b"3/5" in words for words in ranks_words(submitted.out)
+        ),
+        "running the third element",
+    )
+    submitted.slurm.run("scancel", f"{job_id}_3")
+    found = submitted.slurm.wait_for(job_id, *cluster.ENDED, timeout_s=TIMEOUT_S)
+    assert sorted(job["JobState"] for job in found) == ["CANCELLED"] + 4 * ["COMPLETED"]
+    submitted.hpo("status", submitted.out, code=75)
+    told = submitted.hpo("resubmit", submitted.out)
+    assert "elements 3 of 5" in told
+    submitted.end(told.partition("slurm job ")[2].partition(":")[0])
+    submitted.hpo("status", submitted.out)
+    assert runs.comparable(submitted.out) == plain
+
+
+def ranks_words(out: Path) -> list[list[bytes]]:
+    return [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in ranks_of(out)]
+
+
+def test_chain_ends_by_itself(submitted, plain):
+    job_id = submitted.submit("--ranks-per-node", 2, "--links", 3)
+    submitted.wait_until_under_way(job_id)
+    submitted.slurm.run("scancel", "--batch", "--signal=USR1", job_id)  # as before a time limit
+    submitted.end(job_id, "FAILED")  # with 75: there is more to do
+    submitted.end(str(int(job_id) + 1))
+    submitted.end(str(int(job_id) + 2))
+    assert submitted.n_starts() == 2
+    assert runs.comparable(submitted.out) == plain
+
+
+def test_job_that_gets_nowhere_is_not_requeued(submitted):
+    job_id = submitted.submit()
+    submitted.slurm.run("scontrol", "hold", job_id, check=False)
+    submitted.space.write_text("colour: red\n")  # wrong since it was submitted
+    submitted.slurm.run("scontrol", "release", job_id, check=False)
+    submitted.end(job_id, "FAILED")
+    assert submitted.restarts(job_id) == 0
+    assert "unknown hyperparameter 'colour'" in submitted.said()
+    assert "another job would not help" in submitted.said()
+
+
+def test_gpus_of_the_job_are_seen_and_found_useless_in_one_line(submitted):
+    """The cluster's GPUs are not real: TensorFlow is what finds out, on every rank alike."""
+    job_id = submitted.submit("--gpus-per-node", 2, "--ranks-per-node", 2)
+    submitted.end(job_id, "FAILED")
+    assert submitted.restarts(job_id) == 0
+    assert "error:" in submitted.said()
+    assert "GPU" in submitted.said()
