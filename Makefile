@@ -55,8 +55,9 @@ simulate: .venv/runs ## how many ranks one manager serves
 bench-peers: .venv-peers/runs ## the same trials with other tools (OPTIONS="--space shipped")
 	.venv-peers/bin/python -m benchmarks.peers $(OPTIONS)
 
-test-clusters: .venv/tests ## job files under a real Slurm
+test-clusters: .venv/tests ## job files under a real Slurm, and a stand-in for LSF
 	$(BIN)/python -m pytest tests/slurm
+	$(BIN)/python -m pytest tests/lsf
 
 check: .venv/tests ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -286,7 +286,7 @@ def _lsf_options(job: Job) -> list[tuple[str, str]]:
     found.append(("-o", f"{job.name}-%J-%I.out" if job.array else f"{job.name}-%J.out"))
     if job.mail:
         found.append(("-N", ""))
-    if job.searches:
+    if job.searches and job.time_min > 1:  # a warning must come after the start
         found += [("-wa", "USR1"), ("-wt", str(max(1, _warn_s(job) // 60)))]
     if _requeues(job):
         found.append(("-Q", str(_STOPPED)))
