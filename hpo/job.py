@@ -68,6 +68,7 @@ class Job:
     mounts: tuple[str, ...] = ()
     launcher: str = "srun"
     python: str = "python"
+    mpirun: str = "mpirun"
     mail: str | None = None
     array: int = 0
     at_once: int = 0
@@ -355,7 +356,7 @@ def _launch(job: Job) -> list[str]:
     if job.array and job.n_ranks == 1:
         return _inside(job)
     if job.launcher == "mpirun":
-        return [_mpirun(job), "-np", str(job.n_ranks), *_inside(job)]
+        return [job.mpirun, "-np", str(job.n_ranks), *_inside(job)]
     # Without -K1 (--kill-on-bad-exit) the others would wait for a rank that has died.
     contained = _pyxis(job) if job.container == "pyxis" else _inside(job)
     # srun takes no --cpus-per-task over from sbatch, Slurm 22.05 to 23.02.
@@ -367,15 +368,9 @@ def _mpirun_on_lsf(job: Job) -> list[str]:
     if job.array and job.n_ranks == 1:
         return []
     if job.nodes == 1:
-        return [_mpirun(job), "-np", str(job.n_ranks)]
+        return [job.mpirun, "-np", str(job.n_ranks)]
     # blaunch starts ranks on the other hosts; it does not pass PATH on.
-    return [_mpirun(job), "-launcher", "lsf", "-rmk", "lsf", "-genv", "PATH", "$PATH"]
-
-
-def _mpirun(job: Job) -> str:
-    """Name the mpirun beside the interpreter, where that is named by its whole path."""
-    python = PurePosixPath(job.python)
-    return str(python.with_name("mpirun")) if python.is_absolute() else "mpirun"
+    return [job.mpirun, "-launcher", "lsf", "-rmk", "lsf", "-genv", "PATH", "$PATH"]
 
 
 def _inside(job: Job) -> list[str]:

@@ -22,10 +22,10 @@ from hpo.job import Job
 from hpo.rundir import RunDir, write_whole
 
 POLL_S = 5.0
-# Where the images of docker/ have the program and its Python. LSF's wrapper puts the submit host's
-# PATH in place of the image's, so that names alone would find nothing.
-_IN_IMAGE = "/app"
-_PYTHON_IN_IMAGE = "/opt/hpo/bin/python"
+# Where the images of docker/ have what a job needs. LSF's wrapper puts the submit host's PATH in
+# place of the image's, so that names alone may find nothing.
+_IN_IMAGE = {"python": "/usr/bin/python3", "mpirun": "/usr/local/bin/mpirun"}
+_PROGRAM_IN_IMAGE = "/app"
 _ENTRIES = ("rismpi.py", "rismpigpu.py")
 
 
@@ -63,6 +63,7 @@ def add_parsers(commands: Any) -> None:
     add("--mount", action="append", metavar="SRC:DST", dest="mounts")
     add("--launcher", choices=jobs.LAUNCHERS, help="Slurm: what starts the ranks (default srun)")
     add("--python", metavar="PATH", help="the interpreter, as the job finds it")
+    add("--mpirun", metavar="PATH", help="likewise")
     add("--mail", metavar="ADDRESS")
     add("--array", type=int, metavar="N", help="N jobs, each with its share of the search")
     add("--at-once", type=int, metavar="N", help="so many elements of the array run at a time")
@@ -161,8 +162,8 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 def _settle_in_image(chosen: dict[str, Any]) -> None:
     """Use the paths of the images."""
-    chosen["script"] = str(Path(_IN_IMAGE, chosen["script"]))
-    chosen.setdefault("python", _PYTHON_IN_IMAGE)
+    chosen["script"] = str(Path(_PROGRAM_IN_IMAGE, chosen["script"]))
+    chosen.update({name: path for name, path in _IN_IMAGE.items() if name not in chosen})
     if chosen["container"] != "docker":
         chosen["out"] = os.path.abspath(chosen["out"])
 

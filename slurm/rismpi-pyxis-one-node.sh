@@ -22,11 +22,11 @@
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
 began=$(date +%s)
-/opt/hpo/bin/mpirun -np 16 /opt/hpo/bin/python /app/rismpi.py --out /app/store/results &
+/usr/local/bin/mpirun -np 16 /usr/bin/python3 /app/rismpi.py --out /app/store/results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
 
 # 0: finished. 75: go on. 1: no trial got on, nor would it in another job.
-/opt/hpo/bin/python -m hpo status /app/store/results --go-on --since "$began"; code=$?
+/usr/bin/python3 -m hpo status /app/store/results --go-on --since "$began"; code=$?
 [ -z "$cancelled" ] || exit 143
 exit "$code"

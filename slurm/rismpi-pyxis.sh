@@ -22,12 +22,12 @@
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
 began=$(date +%s)
-srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /opt/hpo/bin/python /app/rismpi.py --out /app/store/results &
+srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /usr/bin/python3 /app/rismpi.py --out /app/store/results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
 
 # 0: finished. 75: go on. 1: no trial got on, nor would it in another job.
-srun --nodes=1 --ntasks=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /opt/hpo/bin/python -m hpo status /app/store/results --go-on --since "$began"; code=$?
+srun --nodes=1 --ntasks=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /usr/bin/python3 -m hpo status /app/store/results --go-on --since "$began"; code=$?
 [ -z "$cancelled" ] || exit 143
 [ "$code" != 75 ] || scontrol requeue "$SLURM_JOB_ID"
 exit "$code"
