@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import stat
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ KillWait=5
 OverTimeLimit=0
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0
+# MPICH names shared memory after the job's number: a killed job of an earlier cluster may have left
+# some with the same one.
+FirstJobId={first_job_id}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 # A job that asks for no memory would take all of its nodes'.
@@ -70,7 +74,8 @@ def write(folder: Path, nodes: Sequence[str], *, cpus: int, gpus: int) -> None:
     key.write_bytes(os.urandom(1024))
     host = socket.gethostname().partition(".")[0]
     port, *node_ports = free_ports(1 + len(nodes))
-    lines = [TEXT.format(host=host, port=port, folder=folder)]
+    first_job_id = random.randrange(1000, 90_000)
+    lines = [TEXT.format(host=host, port=port, folder=folder, first_job_id=first_job_id)]
     for name, node_port in zip(nodes, node_ports, strict=True):
         (folder / name).mkdir()
         lines.append(
