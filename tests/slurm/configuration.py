@@ -52,8 +52,8 @@ KillWait=5
 OverTimeLimit=0
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0
-# MPICH names shared memory after the job's number: a killed job of an earlier cluster may have left
-# some with the same one.
+# MPICH names shared memory after the job's number: a killed job of an earlier cluster may have
+# left some.
 FirstJobId={first_job_id}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
