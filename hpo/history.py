@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ class Submitted:
 
     Attributes:
         name: of its files: NAME.json, and NAME.sh, which is the job file.
+        cwd: where it was submitted, from where its relative paths start.
         elements: of an array, those that were submitted again; empty: all, or no array.
     """
 
@@ -25,6 +27,7 @@ class Submitted:
     at_s: float
     ids: tuple[str, ...]
     job: Job
+    cwd: str
     elements: tuple[int, ...] = ()
 
 
@@ -41,7 +44,12 @@ class Started:
     shard: tuple[int, int] | None = None
     ended_s: float | None = None
     exit_code: int | None = None
-    has_got_on: bool | None = None  # known at its end
+
+    @property
+    def job_id(self) -> str | None:
+        """The number of its job; None if that is not known, as launchers may hide it."""
+        found = re.search(r"\d+", self.scheduler_job)
+        return found and found[0]
 
 
 _Kind = TypeVar("_Kind", Submitted, Started)
@@ -56,8 +64,7 @@ def note_started(run: RunDir, its: Started) -> None:
 
 
 def note_ended(run: RunDir, its: Started, exit_code: int, at_s: float) -> None:
-    known = got_on(run, its)
-    note_started(run, replace(its, ended_s=at_s, exit_code=exit_code, has_got_on=known))
+    note_started(run, replace(its, ended_s=at_s, exit_code=exit_code))
 
 
 def submissions(run: RunDir) -> list[Submitted]:
@@ -72,12 +79,8 @@ def starts(run: RunDir) -> list[Started]:
 
 def got_on(run: RunDir, its: Started) -> bool:
     """Tell whether a start has finished a trial, or saved one on its way."""
-    if its.has_got_on is not None:
-        return its.has_got_on
-    if any(path.stat().st_size for path in run.journal.glob(f"{its.start}-*.jsonl")):
-        return True
-    begun_s = run.jobs.joinpath(f"start-{its.start}.json").stat().st_mtime
-    return any(path.stat().st_mtime > begun_s for path in run.trials.glob("*/checkpoint.npz"))
+    records = run.journal.glob(f"{its.start}-*.jsonl")
+    return run.saved(its.start).exists() or any(path.stat().st_size for path in records)
 
 
 def _write(run: RunDir, name: str, its: Submitted | Started) -> None:

@@ -1,18 +1,14 @@
-"""A cluster job as plain values, and the job file that comes of it: LSF's and Slurm's.
-
-Every file has the same story: start the ranks in the background, pass the scheduler's warning on
-to them, wait until they have ended, ask the run directory whether it is finished, go on or leave.
-"""
+"""A cluster job as plain values, and what of them does not fit together."""
 
 from __future__ import annotations
 
+import posixpath
 import re
-import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 
-from hpo.errors import ExitCode, InputError
+from hpo.errors import InputError
 
 SCHEDULERS = ("slurm", "lsf")
 CONTAINERS = {
@@ -20,11 +16,8 @@ CONTAINERS = {
     "lsf": ("none", "docker", "apptainer"),
 }
 LAUNCHERS = ("srun", "mpirun")
+_FLAGS = {"time_min": "--time", "mounts": "--mount", "directives": "--directive"}
 MOST_LSF_ELEMENTS = 1000  # of an array, LSF's default MAX_JOB_ARRAY_SIZE
-# How long before the job's end the ranks are told. A graph call lasts up to 5 s, Slurm looks at
-# times every 30 s, and what is saved may be large.
-WARN_MIN = 2
-END_VARIABLE = "HPO_JOB_END_TIME"  # seconds since 1970; for schedulers that tell no end
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MEMORY = re.compile(r"([1-9][0-9]*)(MB|GB|TB)")
@@ -85,23 +78,47 @@ class Job:
     def searches(self) -> bool:
         return PurePosixPath(self.script).name != _TESTS_MPI
 
+    @property
+    def is_contained(self) -> bool:
+        """Whether the batch script itself runs in the container: on one node, with its mpirun."""
+        return self.container == "pyxis" and self.launcher == "mpirun"
+
+    @property
+    def requeues(self) -> bool:
+        """Whether the job puts itself back into the queue. In a container there is no scontrol."""
+        return self.searches and self.links == 1 and not self.is_contained
+
+    def memory_per_node(self) -> tuple[int, str]:
+        """Give a node's memory, and its unit."""
+        match = _MEMORY.fullmatch(self.memory_per_rank)
+        assert match is not None
+        return int(match[1]) * self.ranks_per_node, match[2]
+
+    def duration(self) -> str:
+        """Say the wall time as a person would."""
+        hours, minutes = divmod(self.time_min, 60)
+        parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+        return " ".join(filter(None, parts))
+
     def out_inside(self) -> str:
         """Give the run directory as the search sees it: through the mounts of its container.
 
         Raises:
             InputError: if no mount shows it there: it would be lost with the container.
         """
-        is_submit_directory = self.container == "docker" and not self.out.startswith("/")
-        if self.container == "none" or is_submit_directory:  # LSF's wrapper mounts that one
-            return self.out
-        for mount in self.mounts:
-            outside, inside = mount.split(":")[:2]
-            if PurePosixPath(self.out).is_relative_to(outside):
-                return str(PurePosixPath(inside, PurePosixPath(self.out).relative_to(outside)))
-        raise InputError(
-            f"--out {self.out}: expected a directory that the container sees, found no --mount for"
-            f" it; add --mount {PurePosixPath(self.out).parent}:/app/store"
-        )
+        out = posixpath.normpath(self.out)
+        is_below_here = not out.startswith(("/", ".."))
+        if self.container == "none" or (self.container == "docker" and is_below_here):
+            return self.out  # LSF's wrapper mounts the submit directory
+        mounts = [mount.split(":") for mount in self.mounts]
+        showing = [m for m in mounts if _is_below(out, m[0]) and "ro" not in m[2:]]
+        if not showing:
+            raise InputError(
+                f"--out {self.out}: expected a directory that the container may write to, found no"
+                f" --mount for it; add --mount {posixpath.dirname(out)}:/app/store"
+            )
+        outside, inside = max(showing, key=lambda mount: len(mount[0]))[:2]
+        return posixpath.normpath(posixpath.join(inside, posixpath.relpath(out, outside)))
 
     def check(self) -> None:
         """Find what does not fit together.
@@ -134,20 +151,30 @@ class Job:
                 self.launcher in LAUNCHERS, "--launcher", " or ".join(LAUNCHERS), self.launcher
             )
             _expect(self.job_group is None, "--job-group", "LSF", "Slurm")
+        if self.interactive and self.is_contained:
+            raise InputError(
+                "--launcher mpirun: expected no --interactive in a container beside it"
+            )
         if self.interactive and (self.array or self.links > 1):
             raise InputError("--interactive: expected no --array and no --links beside it")
         if self.array and self.links > 1:
             raise InputError(
                 "--links: expected no --array beside it; its elements go on by themselves"
             )
-        for option in ("script", "out", "account", "partition", "job_group", "image", "mail"):
-            value = getattr(self, option)
-            _expect(value != "", _flag(option), "some text", value)
+        for option, values in self._texts():
+            _expect("" not in values, _flag(option), "some text", "")
+            broken = [value for value in values if "\n" in value or "\r" in value]
+            _expect(not broken, _flag(option), "a value without line breaks", broken)
         for option in ("account", "partition", "job_group", "image", "mail", "gpu"):
             value = getattr(self, option) or ""
             _expect('"' not in value, _flag(option), "a value without quotes", value)
-        for text in (*self.setup, *self.directives, *self.arguments, *self.mounts):
-            _expect("\n" not in text, "job", "values without line breaks", text)
+
+    def _texts(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Give all that is text, by field."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str | tuple):
+                yield field.name, (value,) if isinstance(value, str) else value
 
     def _check_container(self) -> None:
         kinds = CONTAINERS[self.scheduler]
@@ -163,6 +190,8 @@ class Job:
             parts = mount.split(":")
             is_pair = len(parts) in (2, 3) and all(part.startswith("/") for part in parts[:2])
             _expect(is_pair, "--mount", "SRC:DST, both from the root", mount)
+            # They are listed with commas by pyxis, with spaces by LSF's wrapper.
+            _expect(not set(" ,") & set(mount), "--mount", "no spaces and no commas", mount)
         self.out_inside()
         if self.container == "pyxis" and self.launcher == "mpirun" and self.nodes > 1:
             raise InputError(
@@ -171,280 +200,8 @@ class Job:
             )
 
 
-def text(job: Job, written_by: str | None = None) -> str:
-    """Write the job file.
-
-    Args:
-        written_by: the command that wrote it, for its head.
-    """
-    parts = [
-        ["#!/bin/bash", *([f"# {written_by}"] if written_by else []), *_before(job)],
-        [] if job.interactive else _head(job),
-        list(job.setup),
-        [_interactive(job)] if job.interactive else list(_body(job)),
-    ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-
-
-def environment(job: Job) -> dict[str, str]:
-    """Give what must be exported before the job file is submitted: it cannot set this itself."""
-    if job.container != "docker":
-        return {}
-    told = {"LSF_DOCKER_NETWORK": "host", "LSF_DOCKER_IPC": "host", "LSF_DOCKER_SHM_SIZE": "4g"}
-    if job.mounts:
-        told["LSF_DOCKER_VOLUMES"] = " ".join(job.mounts)
-    return told
-
-
-def _before(job: Job) -> list[str]:
-    """Tell who submits the file by hand what must be exported before."""
-    return [f"# Before: export {name}={shlex.quote(v)}" for name, v in environment(job).items()]
-
-
-# ---- what is asked of the scheduler
-
-
-def _head(job: Job) -> list[str]:
-    if job.scheduler == "slurm":
-        lines = [f"#SBATCH {_quoted(option)}" for option in _slurm_options(job)]
-        return lines + [f"#SBATCH {directive}" for directive in job.directives]
-    lines = [f"#BSUB {flag} {_quoted(value)}".rstrip() for flag, value in _lsf_options(job)]
-    return lines + [f"#BSUB {directive}" for directive in job.directives]
-
-
-def _interactive(job: Job) -> str:
-    """Write the one command that runs the search in this terminal as soon as there is room."""
-    extra = [word for directive in job.directives for word in shlex.split(directive)]
-    if job.scheduler == "slurm":
-        ask = ["salloc", *_slurm_options(job), *extra]
-    else:
-        flags = [word for option in _lsf_options(job) for word in option if word]
-        ask = ["bsub", "-Is", *flags, *extra]
-    return "exec " + _command([*ask, *_launch(job), *_program(job)])
-
-
-def _slurm_options(job: Job) -> list[str]:
-    memory, unit = _memory(job)
-    options = {
-        "job-name": job.name,
-        "account": job.account,
-        "partition": job.partition,
-        "nodes": job.nodes,
-        "ntasks-per-node": job.ranks_per_node,
-        "cpus-per-task": job.cores_per_rank,
-        "mem": f"{memory}{unit[0]}",
-        "gpus-per-node": f"{job.gpu}:{job.gpus_per_node}" if job.gpu else job.gpus_per_node,
-        "time": job.time_min,
-        "mail-user": job.mail,
-        "mail-type": job.mail and "END,FAIL",
-    }
-    if job.array:
-        options["array"] = f"1-{job.array}" + (f"%{job.at_once}" if job.at_once else "")
-    if not job.interactive:
-        options["output"] = f"{job.name}-%A_%a.out" if job.array else f"{job.name}-%j.out"
-        if job.searches:
-            options["signal"] = f"B:USR1@{_warn_s(job)}"
-            options["open-mode"] = "append"
-    if _batch_is_contained(job):
-        options["container-image"] = job.image
-        options["container-mounts"] = ",".join(job.mounts)
-        options["container-workdir"] = _workdir(job)
-        options["container-env"] = "SLURM_CONF"
-    if job.container == "shifter":
-        options["image"] = f"docker:{job.image}"
-    words = [f"--{name}={value}" for name, value in options.items() if value]
-    if not job.interactive:
-        words.append("--requeue" if _requeues(job) else "--no-requeue")
-    return words
-
-
-def _lsf_options(job: Job) -> list[tuple[str, str]]:
-    memory, unit = _memory(job)
-    name = job.name
-    if job.array:
-        name += f"[1-{job.array}]" + (f"%{job.at_once}" if job.at_once else "")
-    spread = "span[hosts=1]" if job.nodes == 1 else f"span[ptile={job.ranks_per_node}]"
-    resources = f"affinity[core({job.cores_per_rank})] {spread} rusage[mem={memory}{unit}]"
-    if job.gpus_per_node:
-        resources = f"select[gpuhost] {resources}"
-    gpu = f"num={job.gpus_per_node}" + (f":{job.gpu}" if job.gpu else "")
-    options = {
-        "-G": job.account,
-        "-g": job.job_group,
-        "-q": job.partition,
-        "-J": name,
-        "-n": str(job.n_ranks),
-        "-R": resources,
-        "-M": f"{memory}{unit}",
-        "-gpu": gpu if job.gpus_per_node else None,
-        "-W": str(job.time_min),
-        "-a": f"docker({job.image})" if job.container == "docker" else None,
-        "-u": job.mail,
-    }
-    found = [(flag, value) for flag, value in options.items() if value]
-    if job.interactive:
-        return found
-    found.append(("-o", f"{job.name}-%J-%I.out" if job.array else f"{job.name}-%J.out"))
-    if job.mail:
-        found.append(("-N", ""))
-    if job.searches and job.time_min > 1:  # a warning must come after the start
-        found += [("-wa", "USR1"), ("-wt", str(max(1, _warn_s(job) // 60)))]
-    if _requeues(job):
-        found.append(("-Q", str(_STOPPED)))
-    return found
-
-
-# ---- the body
-
-
-def _body(job: Job) -> Iterator[str]:
-    command = _command([*_launch(job), *_program(job)]) + _shard(job)
-    if not job.searches:
-        yield command
-        return
-    status = _command([*_inside(job), job.python, "-m", "hpo", "status", job.out_inside()])
-    status += f" --go-on{_shard(job)}"
-    if job.scheduler == "lsf":
-        yield "# LSF tells a job no end; the search reads it here."
-        yield f"export {END_VARIABLE}=$(($(date +%s) + {60 * job.time_min}))"
-        yield ""
-    if job.links > 1:
-        after = "--dependency=afterany:ID" if job.scheduler == "slurm" else "-w 'ended(ID)'"
-        yield f"# One link of a chain: the others are submitted with {after} of the one before."
-        yield f"# {_STOPPED}: go on. Else an earlier link has finished, or got nowhere."
-        yield f"{status}; code=$?"
-        yield f'[ "$code" = {_STOPPED} ] || exit "$code"'
-        yield ""
-    if _requeues(job) and job.scheduler == "slurm" and _launch(job)[:1] == ["srun"]:
-        yield "# MPICH names shared memory after job and step: it may be left from a kill."
-        yield (
-            '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1'
-            ' --ntasks="$SLURM_NNODES" \\'
-        )
-        yield """  find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' -delete"""
-        yield ""
-    yield "# USR1 comes before the time limit: the search saves and ends."
-    yield """trap 'kill -USR1 "$launcher"' USR1"""
-    yield """trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT"""
-    yield "began=$(date +%s)"
-    yield f"{command} &"
-    yield "launcher=$!"
-    yield """while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done"""
-    yield ""
-    yield f"# 0: finished. {_STOPPED}: go on. 1: no trial got on, nor would it in another job."
-    yield f'{status} --since "$began"; code=$?'
-    yield '[ -z "$cancelled" ] || exit 143'
-    if _requeues(job) and job.scheduler == "slurm":
-        yield f'[ "$code" != {_STOPPED} ] || scontrol requeue "$SLURM_JOB_ID"'
-    yield 'exit "$code"'
-
-
-_STOPPED = ExitCode.STOPPED.value
-
-
-def _program(job: Job) -> list[str]:
-    """Give the words of one rank."""
-    out = job.out_inside()
-    options = ["--out", out, *job.arguments] if job.searches else [out]
-    return [job.python, job.script, *options]
-
-
-def _launch(job: Job) -> list[str]:
-    """Give the words that start the ranks, before Python's."""
-    if job.scheduler == "lsf":
-        return [*_mpirun_on_lsf(job), *_inside(job)]
-    if job.array and job.n_ranks == 1:
-        return _inside(job)
-    if job.launcher == "mpirun":
-        return [job.mpirun, "-np", str(job.n_ranks), *_inside(job)]
-    # Without -K1 (--kill-on-bad-exit) the others would wait for a rank that has died.
-    contained = _pyxis(job) if job.container == "pyxis" else _inside(job)
-    # srun takes no --cpus-per-task over from sbatch, Slurm 22.05 to 23.02.
-    cores = [f"--cpus-per-task={job.cores_per_rank}"] if job.cores_per_rank > 1 else []
-    return ["srun", "--mpi=pmi2", "--kill-on-bad-exit=1", *cores, *contained]
-
-
-def _mpirun_on_lsf(job: Job) -> list[str]:
-    if job.array and job.n_ranks == 1:
-        return []
-    if job.nodes == 1:
-        return [job.mpirun, "-np", str(job.n_ranks)]
-    # blaunch starts ranks on the other hosts; it does not pass PATH on.
-    return [job.mpirun, "-launcher", "lsf", "-rmk", "lsf", "-genv", "PATH", "$PATH"]
-
-
-def _inside(job: Job) -> list[str]:
-    """Give the words that run one command in the container, from outside."""
-    if job.container == "pyxis" and not _batch_is_contained(job):
-        return ["srun", "--nodes=1", "--ntasks=1", *_pyxis(job)]
-    if job.container == "apptainer":
-        binds = [word for mount in job.mounts for word in ("--bind", mount)]
-        return [
-            "apptainer",
-            "exec",
-            *(["--nv"] if job.gpus_per_node else []),
-            *binds,
-            job.image or "",
-        ]
-    if job.container == "shifter":
-        return ["shifter", *(f"--volume={mount}" for mount in job.mounts)]
-    return []
-
-
-def _pyxis(job: Job) -> list[str]:
-    if _batch_is_contained(job):
-        return []
-    mounts = [f"--container-mounts={','.join(job.mounts)}"] if job.mounts else []
-    return [f"--container-image={job.image}", *mounts, f"--container-workdir={_workdir(job)}"]
-
-
-def _workdir(job: Job) -> str:
-    return str(PurePosixPath(job.script).parent)
-
-
-def _batch_is_contained(job: Job) -> bool:
-    """Whether the batch script itself runs in the container: on one node, with its mpirun."""
-    return job.container == "pyxis" and job.launcher == "mpirun"
-
-
-def _requeues(job: Job) -> bool:
-    """Whether the job puts itself back into the queue. In a container there is no scontrol."""
-    return job.searches and job.links == 1 and not _batch_is_contained(job)
-
-
-def _shard(job: Job) -> str:
-    if not job.array:
-        return ""
-    index = "$SLURM_ARRAY_TASK_ID" if job.scheduler == "slurm" else "$LSB_JOBINDEX"
-    return f' --shard "{index}/{job.array}"'
-
-
-def _warn_s(job: Job) -> int:
-    return min(60 * WARN_MIN, 60 * job.time_min // 4)
-
-
-def _memory(job: Job) -> tuple[int, str]:
-    """Give a node's memory in its unit."""
-    match = _MEMORY.fullmatch(job.memory_per_rank)
-    assert match is not None
-    return int(match[1]) * job.ranks_per_node, match[2]
-
-
-def _command(words: Sequence[str]) -> str:
-    """Quote words for the shell, but for the one variable that is meant as such."""
-    return " ".join('"$PATH"' if word == "$PATH" else shlex.quote(word) for word in words)
-
-
-def _quoted(value: str) -> str:
-    """Quote an option for a job file, where both schedulers know double quotes."""
-    if re.fullmatch(r"[\w./:,@%+=-]*", value):
-        return value
-    name, equals, rest = value.partition("=") if value.startswith("--") else ("", "", value)
-    return f'{name}{equals}"{rest}"'
-
-
 def _flag(name: str) -> str:
-    return "--time" if name == "time_min" else "--" + name.replace("_", "-")
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
 
 
 def _expect(holds: bool, option: str, expected: str, found: object) -> None:
@@ -452,13 +209,5 @@ def _expect(holds: bool, option: str, expected: str, found: object) -> None:
         raise InputError(f"{option}: expected {expected}, found {found!r}")
 
 
-def duration(job: Job) -> str:
-    """Say the wall time as a person would."""
-    hours, minutes = divmod(job.time_min, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours and minutes
-        else f"{hours} h"
-        if hours
-        else f"{minutes} min"
-    )
+def _is_below(path: str, folder: str) -> bool:
+    return PurePosixPath(path).is_relative_to(posixpath.normpath(folder))

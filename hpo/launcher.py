@@ -39,6 +39,8 @@ def is_first(environ: Mapping[str, str] = os.environ) -> bool:
 
 def scheduler_job(environ: Mapping[str, str] = os.environ) -> str:
     """Name the scheduler's job that this process is part of, array element included."""
+    if "SLURM_ARRAY_JOB_ID" in environ:
+        return f"slurm {environ['SLURM_ARRAY_JOB_ID']}_{environ.get('SLURM_ARRAY_TASK_ID', '')}"
     if "SLURM_JOB_ID" in environ:
         return f"slurm {environ['SLURM_JOB_ID']}"
     if "LSB_JOBID" in environ:

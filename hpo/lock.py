@@ -240,6 +240,20 @@ def is_alive(path: Path, *, patience_s: float = 0.0) -> bool:
     return holder_of(path) is not None
 
 
+def is_silent(path: Path) -> bool:
+    """Tell whether a lock of another machine looks as if its holder had died without a word.
+
+    For people only: the clocks of two machines may differ by more than this allows for.
+    """
+    holder = holder_of(path)
+    if holder is None or holder.is_here():
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > 3 * STALE_S
+    except FileNotFoundError:
+        return True
+
+
 def remove_dead(path: Path) -> None:
     """Take a dead holder's lock out of the way.
 

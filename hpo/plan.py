@@ -129,30 +129,33 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         standing = Standing(trials, results | _fail_deadly(run, name, trials, results))
         retried = _to_retry(run, options, standing)
         jobs = _jobs(run, options, standing, dataset, retried)
+        best = WORST if standing.best is None else merit(standing.best[1])
+        lacks_weights = publish.missing_weights(run, standing) is not None
+        start = Start(name, lock.path, len(jobs), best, lacks_weights)
+        started = history.Started(
+            start=name,
+            at_s=time.time(),
+            host=os.uname().nodename,
+            n_ranks=n_ranks,
+            n_jobs=len(jobs),
+            scheduler_job=launcher.scheduler_job(),
+            shard=options.shard,
+        )
+        history.note_started(run, started)
     except BaseException:
         lock.release()
         raise
     _logger.info("start %s: %s; %d to train", name, standing.sentence(), len(jobs))
-    best = WORST if standing.best is None else merit(standing.best[1])
-    lacks_weights = publish.missing_weights(run, standing) is not None
-    start = Start(name, lock.path, len(jobs), best, lacks_weights)
-    started = history.Started(
-        start=name,
-        at_s=time.time(),
-        host=os.uname().nodename,
-        n_ranks=n_ranks,
-        n_jobs=len(jobs),
-        scheduler_job=launcher.scheduler_job(),
-        shard=options.shard,
-    )
-    history.note_started(run, started)
     return Plan(start, started, run, lock, its, standing, retried, jobs)
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     """Write the report, say how it ended, and find the exit code."""
     code = _conclude(plan, options, stop)
-    history.note_ended(plan.run, plan.started, code, time.time())
+    try:
+        history.note_ended(plan.run, plan.started, code, time.time())
+    except OSError as error:  # a full disk: the search itself is on it already
+        _logger.warning("%s: its end could not be noted: %s", plan.run, error)
     return code
 
 

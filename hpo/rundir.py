@@ -71,9 +71,12 @@ class RunDir:
     def rank_state(self, start: str, rank: int) -> Path:
         return self.state / f"{start}-{rank}.json"
 
+    def saved(self, start: str) -> Path:
+        return self.jobs / f"saved-{start}"
+
     def make(self) -> None:
         """Make the directories that every run has."""
-        for folder in (self.journal, self.models, self.trials, self.died):
+        for folder in (self.jobs, self.journal, self.models, self.trials, self.died):
             folder.mkdir(parents=True, exist_ok=True)
 
     def __str__(self) -> str:

@@ -25,16 +25,19 @@ def names() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
-def read(source: str, *, has_gpus: bool) -> dict[str, Any]:
+def read(source: str, *, gpus_per_node: int | None) -> dict[str, Any]:
     """Read a site's defaults: some of `Job`'s fields.
+
+    Args:
+        gpus_per_node: as the command line says; None: as the file says.
 
     Raises:
         InputError: if there is no such site, or it holds something else.
     """
     path = Path(source)
-    if not path.is_file():
+    if not path.is_file() and "/" not in source:
         path = SHIPPED / f"{source}.yaml"
-    if "/" in source and path.parent == SHIPPED or not path.is_file():
+    if not path.is_file():
         raise InputError(
             f"--site {source}: expected a YAML file or one of {', '.join(names())}, found neither"
         )
@@ -44,11 +47,17 @@ def read(source: str, *, has_gpus: bool) -> dict[str, Any]:
         raise InputError(f"{path}: expected YAML, found: {error}") from error
     if not isinstance(found, Mapping):
         raise InputError(f"{path}: expected `name: value` lines, found {found!r:.40}")
-    with_gpus = found.get(WITH_GPUS) or {}
-    values = {name: value for name, value in found.items() if name != WITH_GPUS}
-    if has_gpus:
-        values |= with_gpus
-    return {name: _checked(name, value, path) for name, value in values.items()}
+    with_gpus = found.get(WITH_GPUS, {})
+    if not isinstance(with_gpus, Mapping):
+        raise InputError(
+            f"{path}: {WITH_GPUS}: expected `name: value` lines, found {with_gpus!r:.40}"
+        )
+    usual, other = (
+        {name: _checked(name, value, path) for name, value in part.items() if name != WITH_GPUS}
+        for part in (found, with_gpus)
+    )
+    n_gpus = usual.get("gpus_per_node", 0) if gpus_per_node is None else gpus_per_node
+    return usual | other if n_gpus else usual
 
 
 def _checked(name: object, value: object, path: Path) -> object:

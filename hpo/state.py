@@ -24,6 +24,7 @@ class RankState:
         self._path = run.rank_state(start, rank)
         self._told = {"start": start, "rank": rank, "host": host}
         self._told_s = 0.0
+        self._saved = run.saved(start)
 
     def trains(self, trial_id: str) -> None:
         """Note a trial before it begins: if this rank dies now, the trial is known."""
@@ -39,6 +40,7 @@ class RankState:
     def saved(self) -> None:
         """Note that the trial has been saved: a death after that has not cost all of it."""
         self._write(is_saved=True)
+        self._saved.touch()
 
     def rests(self) -> None:
         """Note that nothing is in flight."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 
 from hpo import history, lock, scheduler, state
@@ -27,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--since",
         type=float,
         metavar="SECONDS",
-        help="with --go-on: look at starts from this time on, in seconds since 1970",
+        help="with --go-on: when the job began, in seconds since 1970",
     )
     status.add_argument("--shard", type=shard, metavar="I/N", help="of this share of the search")
     status.set_defaults(run=_status)
@@ -46,7 +47,7 @@ def _status(arguments: argparse.Namespace) -> int:
     alive = {
         holder.start: holder
         for path, holder in lock.holders(run.state).items()
-        if lock.is_alive(path)
+        if lock.is_alive(path) and not lock.is_silent(path)
     }
     _show_jobs(run, running=set(alive))
     for told in state.running(run):
@@ -56,29 +57,34 @@ def _status(arguments: argparse.Namespace) -> int:
         first, n_shards = arguments.shard
         share = standing.trials[first - 1 :: n_shards]
         return _code(run, arguments, is_finished=all(t.id in standing.results for t in share))
-    if standing.is_finished and not alive:
-        if publish.is_published(run, standing):
-            return ExitCode.DONE
+    is_finished = standing.is_finished and not alive
+    if is_finished and not publish.is_published(run, standing):
         print("  its files are not up to date; run the same command again, or hpo report")
-    elif not alive:
+        is_finished = False
+    elif not is_finished and not alive:
         print("  not running; run the same command again, or hpo resubmit, to go on")
-    return _code(run, arguments, is_finished=False)
+    return _code(run, arguments, is_finished=is_finished)
 
 
 def _code(run: RunDir, arguments: argparse.Namespace, *, is_finished: bool) -> ExitCode:
-    if is_finished:
-        return ExitCode.DONE
+    """Find the exit code; for a job file by the starts of its own job alone.
+
+    Others may have searched something else in this directory, or got nowhere for other reasons.
+    """
     if not arguments.go_on:
+        return ExitCode.DONE if is_finished else ExitCode.STOPPED
+    since_s = arguments.since
+    if since_s is None:  # at the begin of a chain's link: all links, but nothing from before
+        since_s = max((its.at_s for its in history.submissions(run)), default=math.inf)
+    mine = [its for its in history.starts(run) if its.at_s >= since_s]
+    mine = [its for its in mine if its.shard == arguments.shard]
+    if not mine and arguments.since is None:
         return ExitCode.STOPPED
-    if arguments.since is None:
-        last = history.starts(run)[-1:]
-        goes_on = not last or history.got_on(run, last[0])
-    else:
-        mine = [its for its in history.starts(run) if its.at_s >= arguments.since]
-        goes_on = any(history.got_on(run, its) for its in mine if its.shard == arguments.shard)
-    if goes_on:
+    if mine and is_finished:
+        return ExitCode.DONE
+    if mine and history.got_on(run, mine[-1]):
         return ExitCode.STOPPED
-    print("  no trial has got on: another job would not help; search.log says why")
+    print("  no trial has got on: another job would not help; this job's output says why")
     return ExitCode.FAILED
 
 

@@ -14,7 +14,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpo import history, options, scheduler, sitefile, spacefile
+from hpo import history, jobfile, options, scheduler, sitefile, spacefile
 from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
@@ -22,6 +22,8 @@ from hpo.job import Job
 from hpo.rundir import RunDir, write_whole
 
 POLL_S = 5.0
+SILENT_S = 1800.0  # so long a scheduler may not answer before --wait gives up
+SKEW_S = 300.0  # by which the clock of a node may be behind this one's
 # Where the images of docker/ have what a job needs. LSF's wrapper puts the submit host's PATH in
 # place of the image's, so that names alone may find nothing.
 _IN_IMAGE = {"python": "/usr/bin/python3", "mpirun": "/usr/local/bin/mpirun"}
@@ -101,8 +103,8 @@ def _submit(arguments: argparse.Namespace) -> int:
     if job.searches:
         _check_search(job)
     words = [word for word in sys.argv[1:] if word not in ("--dry-run", "--wait")]
-    text = jobs.text(job, f"python -m hpo {shlex.join(words)}")
-    env = jobs.environment(job)
+    text = jobfile.text(job, f"python -m hpo {shlex.join(words)}")
+    env = _environment(job)
     if arguments.dry_run:
         print(text, end="", flush=True)
         command = scheduler.command(job.scheduler, job.name)
@@ -123,8 +125,17 @@ def _submit(arguments: argparse.Namespace) -> int:
         ) from error
     if job.interactive:
         return subprocess.run(["bash", str(file)], env=os.environ | env, check=False).returncode
-    submitted = _hand_over(run, Submitted(name, time.time(), (), job), file, env)
+    submitted = _hand_over(run, Submitted(name, time.time(), (), job, str(Path.cwd())), file, env)
     return _wait(run, submitted) if arguments.wait else ExitCode.DONE
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """Give what is exported for the submission, unless the user has said otherwise."""
+    needed = jobfile.environment(job)
+    known = os.environ.get("LSF_DOCKER_VOLUMES", "").split()
+    volumes = [*known, *(mount for mount in job.mounts if mount not in known)]
+    mounts = {"LSF_DOCKER_VOLUMES": " ".join(volumes)} if "LSF_DOCKER_VOLUMES" in needed else {}
+    return {name: os.environ.get(name, value) for name, value in needed.items()} | mounts
 
 
 def _job(arguments: argparse.Namespace) -> Job:
@@ -133,8 +144,7 @@ def _job(arguments: argparse.Namespace) -> Job:
     known = {field.name for field in fields(Job)}
     chosen: dict[str, Any] = {}
     if arguments.site is not None:
-        has_gpus = bool(arguments.gpus_per_node)
-        chosen |= sitefile.read(arguments.site, has_gpus=has_gpus)
+        chosen |= sitefile.read(arguments.site, gpus_per_node=arguments.gpus_per_node)
     chosen |= {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in said.items()
@@ -185,7 +195,8 @@ def _check_search(job: Job) -> None:
     device = "gpu" if Path(job.script).name == "rismpigpu.py" else "cpu"
     for option, instead in (
         ("--out", "before the --"),
-        ("--fresh", "in a job that may start several times"),
+        ("--fresh", "none of it in a job, which may start several times"),
+        ("--retry-failed", "none of it in a job, which may start several times"),
         ("--shard", "--array"),
         ("--time-limit", "--time"),
     ):
@@ -208,15 +219,25 @@ def _check_search(job: Job) -> None:
 def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, str]) -> Submitted:
     """Submit all links, note and say what came of it."""
     job = submitted.job
-    ids: list[str] = []
-    for _ in range(job.links):
-        after = ids[-1] if ids else None
-        command = scheduler.command(
-            job.scheduler, job.name, after=after, elements=submitted.elements
-        )
-        ids.append(scheduler.submit(job.scheduler, command, file, env))
-    submitted = replace(submitted, ids=tuple(ids))
+    # Noted before, as the job may look for it at once, and after each link: what is queued must
+    # be known when the next one is refused.
     history.note_submitted(run, submitted)
+    for _ in range(job.links):
+        command = scheduler.command(
+            job.scheduler,
+            job.name,
+            after=submitted.ids[-1] if submitted.ids else None,
+            elements=submitted.elements,
+            at_once=job.at_once,
+        )
+        try:
+            job_id = scheduler.submit(job.scheduler, command, file, cwd=submitted.cwd, env=env)
+        except InputError as error:
+            queued = f"; queued are {', '.join(submitted.ids)}" if submitted.ids else ""
+            raise InputError(f"{error}{queued}") from error
+        submitted = replace(submitted, ids=(*submitted.ids, job_id))
+        history.note_submitted(run, submitted)
+    ids = submitted.ids
     print(f"submitted as {job.scheduler} job {', '.join(ids)}: {_size(submitted)}", flush=True)
     print(f"  job file  {file}")
     watching = scheduler.watch(job.scheduler, ids[0])
@@ -227,9 +248,9 @@ def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, 
 def _size(submitted: Submitted) -> str:
     job = submitted.job
     ranks = f"{job.ranks_per_node} rank{'s' if job.ranks_per_node > 1 else ''}"
-    parts = [f"{job.nodes} node{'s' if job.nodes > 1 else ''} × {ranks}", jobs.duration(job)]
+    parts = [f"{job.nodes} node{'s' if job.nodes > 1 else ''} × {ranks}", job.duration()]
     if submitted.elements:
-        parts.append(f"elements {', '.join(map(str, submitted.elements))} of {job.array}")
+        parts.append(f"elements {scheduler.ranges(submitted.elements)} of {job.array}")
     elif job.array:
         parts.append(f"array of {job.array}")
     if job.links > 1:
@@ -238,19 +259,41 @@ def _size(submitted: Submitted) -> str:
 
 
 def _wait(run: RunDir, submitted: Submitted) -> int:
-    """Wait until the scheduler knows the job no more; give the run's code."""
+    """Wait until the scheduler has nothing left of the job; give the run's code."""
     from hpo import publish, record
 
-    scheduler_name = submitted.job.scheduler
-    while any(scheduler.alive(scheduler_name, job_id) for job_id in submitted.ids):
+    job, ids = submitted.job, submitted.ids
+    while _is_alive(job.scheduler, ids):
         time.sleep(POLL_S)
-    if not submitted.job.searches:
-        return ExitCode.DONE
+    if not job.searches:
+        is_good = all(scheduler.has_succeeded(job.scheduler, job_id) for job_id in ids)
+        return ExitCode.DONE if is_good else ExitCode.FAILED
+    starts = [
+        its
+        for its in history.starts(run)
+        if its.at_s >= submitted.at_s - SKEW_S and its.job_id in (None, *ids)
+    ]
+    if not starts:
+        print(f"{run}: the search has not begun; the job's output, {job.name}-*.out, says why")
+        return ExitCode.FAILED
     standing = publish.standing(run, record.read(run))
     print(f"{run}: {standing.sentence()}")
-    if not standing.is_finished:
-        return ExitCode.STOPPED
-    return ExitCode.DONE if standing.best is not None else ExitCode.FAILED
+    if standing.is_finished:
+        return ExitCode.DONE if standing.best is not None else ExitCode.FAILED
+    has_got_on = any(history.got_on(run, its) for its in starts)
+    return ExitCode.STOPPED if has_got_on else ExitCode.FAILED
+
+
+def _is_alive(scheduler_name: str, ids: Sequence[str]) -> bool:
+    """Ask until the scheduler answers: its daemon may be away for a while."""
+    until_s = time.monotonic() + SILENT_S
+    while True:
+        try:
+            return any(scheduler.alive(scheduler_name, job_id) for job_id in ids)
+        except InputError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(POLL_S)
 
 
 # ---- resubmit
@@ -263,6 +306,8 @@ def _resubmit(arguments: argparse.Namespace) -> int:
         raise InputError(f"{run}: expected a run that hpo submit has begun, found no job in it")
     last = made[-1]
     job = last.job
+    if not job.searches:
+        raise InputError(f"{run}: expected a search, found {job.script}; submit it anew")
     alive = {
         element
         for its in made
@@ -270,13 +315,9 @@ def _resubmit(arguments: argparse.Namespace) -> int:
         for job_id in its.ids
         for element in scheduler.alive(job.scheduler, job_id)
     }
-    elements: tuple[int, ...] = ()
-    if job.array:
-        elements = tuple(i for i in _unfinished(run, job.array) if i not in alive)
-        is_finished = not elements and not alive
-    else:
-        is_finished = not _unfinished(run, 1)
-    if is_finished:
+    lacking = _unfinished(run, job.array or 1)
+    elements = tuple(i for i in lacking if i not in alive) if job.array else ()
+    if not lacking and not alive:
         print(f"{run}: finished, nothing to submit")
         return ExitCode.DONE
     if not elements and alive:
@@ -284,13 +325,13 @@ def _resubmit(arguments: argparse.Namespace) -> int:
         print(f"{run}: job {ids} is still queued or running, nothing to submit")
         return ExitCode.STOPPED
     name = f"job-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
-    again = Submitted(name, time.time(), (), job, elements)
+    again = Submitted(name, time.time(), (), job, last.cwd, elements)
     if arguments.dry_run:
         print(f"{run}: would submit {_size(again)}")
         return ExitCode.DONE
     first = next(its for its in made if its.job == job)
     file = run.jobs / f"{first.name}.sh"
-    _hand_over(run, again, file, jobs.environment(job))
+    _hand_over(run, again, file, _environment(job))
     return ExitCode.DONE
 
 
@@ -301,6 +342,8 @@ def _unfinished(run: RunDir, n_shards: int) -> Sequence[int]:
     if not run.search.exists():  # no element has started yet
         return range(1, n_shards + 1)
     standing = publish.standing(run, record.read(run))
+    if standing.is_finished and not publish.is_published(run, standing):
+        return range(1, 2)  # whoever trains nothing writes the files
     return sorted(
         {
             1 + place % n_shards

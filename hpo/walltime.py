@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from hpo.job import END_VARIABLE
+from hpo.jobfile import END_VARIABLE
 
 _VARIABLES = (END_VARIABLE, "SLURM_JOB_END_TIME")  # the second is there from Slurm 23.02
 _SQUEUE_TIMEOUT_S = 10

@@ -17,10 +17,11 @@
 
 source .venv/bin/activate
 
+began=$(date +%s)
+
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
-began=$(date +%s)
 python rismpi.py --out results --shard "$SLURM_ARRAY_TASK_ID/16" &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
@@ -28,5 +29,5 @@ while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
 # 0: finished. 75: go on. 1: no trial got on, nor would it in another job.
 python -m hpo status results --go-on --shard "$SLURM_ARRAY_TASK_ID/16" --since "$began"; code=$?
 [ -z "$cancelled" ] || exit 143
-[ "$code" != 75 ] || scontrol requeue "$SLURM_JOB_ID"
+[ "$code" != 75 ] || scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 exit "$code"

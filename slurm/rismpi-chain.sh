@@ -16,15 +16,15 @@
 
 source .venv/bin/activate
 
+began=$(date +%s)
 # One link of a chain: the others are submitted with --dependency=afterany:ID of the one before.
-# 75: go on. Else an earlier link has finished, or got nowhere.
+# 75: go on. Else the link before has finished, or got nowhere.
 python -m hpo status results --go-on; code=$?
 [ "$code" = 75 ] || exit "$code"
 
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
-began=$(date +%s)
 srun --mpi=pmi2 --kill-on-bad-exit=1 python rismpi.py --out results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done

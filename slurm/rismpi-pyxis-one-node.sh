@@ -18,11 +18,12 @@
 #SBATCH --container-env=SLURM_CONF
 #SBATCH --no-requeue
 
+began=$(date +%s)
+
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
-began=$(date +%s)
-/usr/local/bin/mpirun -np 16 /usr/bin/python3 /app/rismpi.py --out /app/store/results &
+/usr/local/bin/mpirun -launcher fork -np 16 /usr/bin/python3 /app/rismpi.py --out /app/store/results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
 

@@ -14,14 +14,14 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 
-# MPICH names shared memory after job and step: it may be left from a kill.
+began=$(date +%s)
+# MPICH names shared memory after job and step: a kill may have left this one's.
 [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" \
-  find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' -delete
+  find /dev/shm -maxdepth 1 -uid "$(id -u)" -name 'mpich_*' ! -newermt "@$began" -delete
 
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
-began=$(date +%s)
 srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /usr/bin/python3 /app/rismpi.py --out /app/store/results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import commands, job, sitefile
+from hpo import commands, container, job, jobfile, scheduler, sitefile
 from hpo.errors import InputError
 from hpo.job import Job
 
@@ -62,7 +62,10 @@ PYXIS = Job(
         (replace(BARE, name="my job"), "--name: expected letters, digits and ._-"),
         (replace(BARE, name="x\n#SBATCH --uid=0"), "--name: expected letters"),
         (replace(BARE, partition='a" b'), "--partition: expected a value without quotes"),
-        (replace(BARE, directives=("--a\nrm",)), "expected values without line breaks"),
+        (replace(BARE, directives=("--a\nrm",)), "--directive: expected a value without line br"),
+        (replace(BARE, out="a\ntouch X #"), "--out: expected a value without line breaks"),
+        (replace(BARE, account="a\r"), "--account: expected a value without line breaks"),
+        (replace(BARE, account=""), "--account: expected some text"),
         (replace(BARE, image="x"), "--image: expected --container beside it"),
         (replace(BARE, mounts=("/a:/b",)), "--mount: expected --container beside it"),
         (replace(BARE, container="docker", image="x"), "--container: expected one of none, pyxis"),
@@ -73,8 +76,19 @@ PYXIS = Job(
         (replace(PYXIS, mounts=("lab:/x",)), "--mount: expected SRC:DST, both from the root"),
         (
             replace(PYXIS, out="/other/results"),
-            "--out /other/results: expected a directory that the container sees, found no --mount"
-            " for it; add --mount /other:/app/store",
+            "--out /other/results: expected a directory that the container may write to, found no"
+            " --mount for it; add --mount /other:/app/store",
+        ),
+        (replace(PYXIS, mounts=("/lab:/app/store:ro",)), "found no --mount for it"),
+        (replace(PYXIS, out="/lab/../etc"), "found no --mount for it"),
+        (
+            Job("lsf", container="docker", image="x", out="../results"),
+            "--out ../results: expected a directory that the container may write to",
+        ),
+        (replace(PYXIS, mounts=("/lab:/a b",)), "--mount: expected no spaces and no commas"),
+        (
+            replace(PYXIS, launcher="mpirun", interactive=True),
+            "--launcher mpirun: expected no --interactive in a container beside it",
         ),
         (
             replace(PYXIS, launcher="mpirun", nodes=2),
@@ -94,6 +108,8 @@ def test_what_does_not_fit_together_is_refused(wrong, message):
 
 def test_run_directory_is_named_as_the_container_sees_it():
     assert replace(PYXIS, out="/lab/a/results").out_inside() == "/app/store/a/results"
+    nested = replace(PYXIS, mounts=("/lab:/data", "/lab/results:/app/store"))
+    assert nested.out_inside() == "/app/store"
     assert replace(BARE, out="results").out_inside() == "results"
     docker = Job("lsf", container="docker", image="x", out="results")
     assert docker.out_inside() == "results"  # the wrapper mounts the submit directory
@@ -110,7 +126,7 @@ def test_words_reach_the_search_as_they_were_given(scheduler, tmp_path):
     told = tmp_path / "told"
     environ = {"PATH": "/usr/bin:/bin", "TOLD": str(told)}
     environ |= {"SLURM_ARRAY_TASK_ID": "2", "LSB_JOBINDEX": "2"}
-    subprocess.run(["bash", "-c", job.text(its)], env=environ, check=True)
+    subprocess.run(["bash", "-c", jobfile.text(its)], env=environ, check=True)
     search = ["rismpi.py", "--out", "o ut", *odd, "--shard", "2/3"]
     assert told.read_text().splitlines()[: len(search)] == search
 
@@ -118,7 +134,8 @@ def test_words_reach_the_search_as_they_were_given(scheduler, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--scheduler", "slurm", "--", "--fresh"], "--fresh: expected in a job that may start"),
+        (["--scheduler", "slurm", "--", "--fresh"], "--fresh: expected none of it in a job"),
+        (["--scheduler", "slurm", "--", "--retry-failed"], "--retry-failed: expected none of it"),
         (["--scheduler", "slurm", "--", "--out", "x"], "--out: expected before the --"),
         (["--scheduler", "slurm", "--", "--shard=1/2"], "--shard: expected --array"),
         (["--scheduler", "slurm", "--", "--epochs", "0"], "argument --epochs: expected a whole"),
@@ -144,8 +161,8 @@ def test_site_file_fills_in_and_the_command_line_wins(tmp_path):
         "scheduler: slurm\npartition: short\nsetup: [module load python]\n"
         "with_gpus:\n  partition: gpus\n"
     )
-    assert sitefile.read(str(site), has_gpus=False)["partition"] == "short"
-    assert sitefile.read(str(site), has_gpus=True)["partition"] == "gpus"
+    assert sitefile.read(str(site), gpus_per_node=None)["partition"] == "short"
+    assert sitefile.read(str(site), gpus_per_node=1)["partition"] == "gpus"
     done = submitted("--site", str(site), "--dry-run", "--nodes", "3")
     assert "#SBATCH --partition=short\n#SBATCH --nodes=3\n" in done.stdout
     assert "\nmodule load python\n" in done.stdout
@@ -164,12 +181,36 @@ def test_site_file_fills_in_and_the_command_line_wins(tmp_path):
         ("partition: 3", "partition: expected a text, found 3"),
         ("setup: module load x", "setup: expected a list of texts"),
         ("a: [", "expected YAML"),
+        ("with_gpus: [a]", "with_gpus: expected `name: value` lines"),
+        ("with_gpus: {colour: red}", "expected one of scheduler, script"),
     ],
 )
 def test_site_file_that_is_wrong_is_named(tmp_path, text, message):
     site = tmp_path / "mine.yaml"
     site.write_text(text)
     with pytest.raises(InputError) as raised:
-        sitefile.read(str(site), has_gpus=False)
+        sitefile.read(str(site), gpus_per_node=None)
     assert str(raised.value).startswith(f"{site}: ")
     assert message in str(raised.value)
+
+
+def test_element_that_goes_on_names_itself_and_not_the_array():
+    """The number of an array's last element is the array's: requeueing it requeues them all."""
+    assert 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' in jobfile.text(
+        replace(BARE, array=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"), [([1], "1"), ([1, 2, 3, 7], "1-3,7"), ([5, 2, 4], "2,4-5"), ([], "")]
+)
+def test_elements_are_written_as_ranges(numbers, text):
+    assert scheduler.ranges(numbers) == text
+
+
+def test_directory_in_a_containers_own_layer_is_known():
+    mounts = ["overlay / overlay rw 0 0", "tmpfs /tmp tmpfs rw 0 0", "lab /app/store nfs rw 0 0"]
+    assert container.is_in_layer("/app/results", mounts)
+    assert not container.is_in_layer("/app/store/results", mounts)
+    assert not container.is_in_layer("/tmp/results", mounts)
+    assert not container.is_in_layer("/home/me", ["/dev/sda1 / ext4 rw 0 0"])

@@ -23,10 +23,10 @@ LEVELS = {
         "world",
     ],
     2: [
-        *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "models"),
-        *("progress", "schedule", "sitefile", "state", "walltime"),
+        *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "jobfile"),
+        *("models", "progress", "schedule", "sitefile", "state"),
     ],
-    3: ["data", "sampling"],
+    3: ["data", "sampling", "walltime"],
     4: ["graph", "plain", "publish", "train"],
     5: ["library", "plan", "status", "worker"],
     6: ["search", "submit"],
