@@ -79,8 +79,8 @@ class Submitted:
 
     def wait_until_under_way(self, job_id: str) -> None:
         def is_under_way() -> bool:
-            state = self.slurm.job(job_id)["JobState"]
-            assert state in ("PENDING", "RUNNING"), f"{state}\n{self.said()}"
+            states = {job["JobState"] for job in self.slurm.jobs(job_id)}
+            assert states <= {"PENDING", "RUNNING"}, f"{states}\n{self.said()}"
             return runs.n_records(self.out) >= 4
 
         self.wait_until(is_under_way, "under way")
@@ -233,6 +233,17 @@ def test_array_goes_on_without_an_element_which_is_submitted_again_alone(submitt
     assert runs.comparable(submitted.out) == plain
 
 
+def test_element_out_of_time_goes_on_and_no_other_starts_again(submitted, plain):
+    """The last element's own number is that of the whole array."""
+    job_id = submitted.submit("--array", 2)
+    submitted.wait_until_under_way(job_id)
+    submitted.slurm.run("scancel", "--batch", "--signal=USR1", f"{job_id}_2")
+    submitted.end(job_id)
+    restarts = {job["ArrayTaskId"]: job["Restarts"] for job in submitted.slurm.jobs(job_id)}
+    assert restarts == {"1": "0", "2": "1"}
+    assert runs.comparable(submitted.out) == plain
+
+
 def ranks_words(out: Path) -> list[list[bytes]]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in ranks_of(out)]
 
@@ -257,6 +268,24 @@ def test_job_that_gets_nowhere_is_not_requeued(submitted):
     assert submitted.restarts(job_id) == 0
     assert "unknown hyperparameter 'colour'" in submitted.said()
     assert "another job would not help" in submitted.said()
+
+
+def test_wait_tells_what_became_of_the_job(submitted, tmp_path):
+    submitted.submit("--wait", search=("--data", wrong(tmp_path)), code=1)
+    assert "expected" in submitted.said()
+    told = submitted.hpo(
+        *("submit", "--scheduler", "slurm", "--script", "mpitest.py", "--time", 5, "--nodes", 2),
+        *("--setup", "exit 3", f"--directive=--output={submitted.log}", "--out", tmp_path / "m"),
+        "--wait",
+        code=1,
+    )
+    assert "2 nodes × 1 rank, 5 min" in told
+
+
+def wrong(folder: Path) -> Path:
+    path = folder / "wrong.csv"
+    path.write_text("label,pixel0\n1,2,3\n")
+    return path
 
 
 def test_gpus_of_the_job_are_seen_and_found_useless_in_one_line(submitted):
