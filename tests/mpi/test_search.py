@@ -422,3 +422,24 @@ print((model.predict(pixels, verbose=0).argmax(axis=1) == digits.target[rows]).m
     done = subprocess.run(words, cwd=out, check=True, capture_output=True, text=True)
     (out / "rows.npy").unlink()
     return float(done.stdout.split()[-1])
+
+
+def test_run_directory_that_not_all_ranks_see_is_refused(tmp_path: Path) -> None:
+    """As on two nodes that share nothing: each rank has a `results` of its own."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    program = [sys.executable, str(runs.ROOT / "rismpi.py")]
+    first, second = (["-np", "1", "-wdir", str(folder)] for folder in (tmp_path, elsewhere))
+    done = subprocess.run(
+        [runs.MPIRUN, *first, *program, ":", *second, *program],
+        env=runs.environment(),
+        capture_output=True,
+        text=True,
+        timeout=runs.TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: --out results: expected a directory that all nodes share, found hosts that do not"
+    )
+    assert not list((tmp_path / "results" / "state").glob("lock*"))
