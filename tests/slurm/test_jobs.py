@@ -171,7 +171,7 @@ def test_time_limit_requeues_until_it_is_finished(submitted, plain):
     ranks = ranks_of(submitted.out)
     for rank in ranks:
         os.kill(rank, signal.SIGSTOP)
-    submitted.slurm.shorten(job_id, left_s=90)
+    submitted.slurm.shorten(job_id, left_s=110)
     submitted.wait_until(lambda: any(map(is_warned, ranks)), "warned")
     for rank in ranks:
         os.kill(rank, signal.SIGCONT)
