@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -37,6 +38,8 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     Raises:
         InputError: on every rank alike.
     """
+    # HPO_OUT, its default, may have been left behind on the first host.
+    options = replace(options, out=world.broadcast(options.out))
     sharing = devices.pin(world) if options.device == "gpu" else None
     seats = cores.settle(world, options.threads)
     path = options.data or datafile.default_path()
