@@ -15,7 +15,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[images.Engine]:
     """Give an engine with the base image."""
     if reason := images.lacking():
         pytest.skip(reason)
-    engine = images.Engine(tmp_path_factory.mktemp("engine"))
+    try:
+        engine = images.Engine(tmp_path_factory.mktemp("engine"))
+    except images.NoBaseError as error:
+        pytest.skip(str(error))
     yield engine
     engine.close()
 

@@ -48,11 +48,15 @@ def base_name() -> str:
     return name
 
 
+class NoBaseError(Exception):
+    """Debian's archive gave no base image."""
+
+
 class Engine:
     """Builds and runs images without a daemon, a registry or the caller's own images."""
 
     def __init__(self, folder: Path) -> None:
-        """Set up in a folder of this run."""
+        """Set up in a folder of this run; raises `NoBaseError`."""
         self._folder = folder
         configuration = folder / "storage.conf"
         STORE.mkdir(parents=True, exist_ok=True)
@@ -143,7 +147,9 @@ class Engine:
         left_out = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man")]
         options = [*left_out, *(f"--aptopt={line}" for line in self._apt_settings())]
         archive = self._folder / "base.tar"
-        self.do("mmdebstrap", "--variant=minbase", *options, suite, archive)
+        made = self.do("mmdebstrap", "--variant=minbase", *options, suite, archive, check=False)
+        if made.returncode:
+            raise NoBaseError(f"no base image: mmdebstrap: {made.stderr.splitlines()[-1]}")
         self.do("podman", "import", archive, image)
         archive.unlink()
 
