@@ -104,7 +104,7 @@ class Engine:
     ) -> list[str]:
         """Give the command line that runs an image with a store."""
         return [
-            *("podman", "--runtime=runc", "run", "--rm", "--cgroups=disabled"),
+            *("podman", "--runtime=runc", "run", "--rm", "--passwd=false"),
             # podman's own limits are above those of a container that this may run in.
             *("--ulimit=nofile=1024:2048", "--ulimit=nproc=4096:4096", "--network=host"),
             *(f"--env={name}={value}" for name, value in env.items()),
