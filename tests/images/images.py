@@ -48,6 +48,17 @@ def base_name() -> str:
     return name
 
 
+def run_command(*words: object, store: Path) -> list[str]:
+    """Give the command line that runs an image, with a directory mounted as its store."""
+    return [
+        *("podman", "--runtime=runc", "run", "--rm", "--passwd=false"),
+        "--no-healthcheck",  # podman has systemd do it
+        # podman's own limits are above those of a container that this may run in.
+        *("--ulimit=nofile=1024:2048", "--ulimit=nproc=4096:4096"),
+        *(f"--volume={store}:/app/store", *map(str, words)),
+    ]
+
+
 class NoBaseError(Exception):
     """Debian's archive gave no base image."""
 
@@ -87,29 +98,22 @@ class Engine:
         return layers
 
     def run(
-        self, image: str, *words: object, store: Path, options: tuple[str, ...] = (), **env: str
+        self,
+        image: str,
+        *words: object,
+        store: Path,
+        network: str = "host",
+        workdir: str = "/app",
+        **env: str,
     ) -> Done:
         """Run a command as a cluster would: an unknown user, no rights, a read-only root."""
-        hardened = [
+        options = [
             *("--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777"),
             *("--cap-drop=all", "--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
-        ]
-        return self.do(
-            *self.command(image, *words, store=store, options=(*hardened, *options), **env),
-            check=False,
-        )
-
-    def command(
-        self, image: str, *words: object, store: Path, options: tuple[str, ...] = (), **env: str
-    ) -> list[str]:
-        """Give the command line that runs an image with a store."""
-        return [
-            *("podman", "--runtime=runc", "run", "--rm", "--passwd=false"),
-            # podman's own limits are above those of a container that this may run in.
-            *("--ulimit=nofile=1024:2048", "--ulimit=nproc=4096:4096", "--network=host"),
+            *(f"--network={network}", f"--workdir={workdir}"),
             *(f"--env={name}={value}" for name, value in env.items()),
-            *(f"--volume={store}:/app/store", *options, image, *map(str, words)),
         ]
+        return self.do(*run_command(*options, image, *words, store=store), check=False)
 
     def start(self, command: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(

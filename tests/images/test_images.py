@@ -12,7 +12,7 @@ from pathlib import Path
 
 import images
 import pytest
-from images import MPIRUN, PYTHON, Engine
+from images import MPIRUN, PYTHON, Engine, run_command
 from test_dockerfiles import PINS
 
 Built = Callable[[str], str]
@@ -35,8 +35,7 @@ def test_mpi_works_as_any_user(
     engine: Engine, built: Built, store: Path, name: str, network: str
 ) -> None:
     words = (MPIRUN, "-np", 2, PYTHON, "/app/mpitest.py")
-    options = (f"--network={network}",)
-    done = engine.run(built(name), *words, store=store, options=options, PATH=FOREIGN_PATH)
+    done = engine.run(built(name), *words, store=store, network=network, PATH=FOREIGN_PATH)
     assert (done.returncode, done.stderr) == (0, "")
     assert "all 2 ranks took part" in done.stdout
     saved = store / "results" / "mpitest.txt"
@@ -65,17 +64,15 @@ def test_a_search_runs_as_any_user(engine: Engine, built: Built, store: Path) ->
     assert {path.stat().st_uid for path in (store / "results").rglob("*")} == {images.USER}
     assert [path.name for path in store.iterdir()] == ["results"]
     # LSF begins in the directory of the job, where python -m hpo works too.
-    options = ("--workdir=/app/store",)
     words = (PYTHON, "-m", "hpo", "status", "results")
-    done = engine.run(image, *words, store=store, options=options, PATH=FOREIGN_PATH)
+    done = engine.run(image, *words, store=store, workdir="/app/store", PATH=FOREIGN_PATH)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_stopped_container_leaves_in_good_order(
     engine: Engine, built: Built, store: Path
 ) -> None:
-    command = engine.command(built("mpi-ml"), store=store)
-    running = engine.start(command)
+    running = engine.start(run_command("--network=host", built("mpi-ml"), store=store))
     journal = store / "results" / "journal"
     deadline_s = time.monotonic() + images.TIMEOUT_S
     while not (journal.exists() and any(path.stat().st_size for path in journal.iterdir())):
@@ -102,7 +99,7 @@ def test_only_the_store_and_tmp_can_be_written(
 def test_health_check_stays_on_its_host(
     engine: Engine, built: Built, store: Path, name: str, job: dict[str, str]
 ) -> None:
-    kind, *words = engine.inspect(built(name))["HealthCheck"]["Test"]
+    kind, *words = engine.inspect(built(name))["Healthcheck"]["Test"]
     assert kind == "CMD"
     done = engine.run(built(name), *words, store=store, PATH=FOREIGN_PATH, **job)
     assert (done.returncode, done.stderr) == (0, "")
@@ -120,7 +117,7 @@ def test_image_says_what_schedulers_want(engine: Engine, built: Built, name: str
 
 
 def test_image_runs_by_itself(engine: Engine, built: Built, store: Path) -> None:
-    done = engine.do(*engine.command(built("mpi-test"), store=store))
+    done = engine.do(*run_command("--network=host", built("mpi-test"), store=store))
     assert "all 2 ranks took part" in done.stdout
 
 
