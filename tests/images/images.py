@@ -104,13 +104,14 @@ class Engine:
         store: Path,
         network: str = "host",
         workdir: str = "/app",
+        shared_memory: str = "1g",
         **env: str,
     ) -> Done:
         """Run a command as a cluster would: an unknown user, no rights, a read-only root."""
         options = [
             *("--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777"),
             *("--cap-drop=all", "--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
-            *(f"--network={network}", f"--workdir={workdir}"),
+            *(f"--network={network}", f"--workdir={workdir}", f"--shm-size={shared_memory}"),
             *(f"--env={name}={value}" for name, value in env.items()),
         ]
         return self.do(*run_command(*options, image, *words, store=store), check=False)

@@ -50,6 +50,15 @@ def test_mpi_works_by_the_path_of_the_image(engine: Engine, built: Built, store:
     assert "all 2 ranks took part" in done.stdout
 
 
+def test_many_ranks_fit_into_the_shared_memory_that_docker_gives(
+    engine: Engine, built: Built, store: Path
+) -> None:
+    words = (MPIRUN, "-np", 16, PYTHON, "/app/mpitest.py")
+    done = engine.run(built("mpi-test"), *words, store=store, shared_memory="64m")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all 16 ranks took part" in done.stdout
+
+
 def test_a_search_runs_as_any_user(engine: Engine, built: Built, store: Path) -> None:
     words = (MPIRUN, "-np", 2, PYTHON, "/app/rismpi.py", "--epochs", 1, *SPACE)
     image = built("mpi-ml")
