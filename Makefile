@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
 
-.PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters check format clean
-.PHONY: jobfiles bench bench-costs bench-kaggle bench-memory bench-peers bench-threads scaling simulate
+.PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-images images
+.PHONY: check format clean jobfiles bench bench-costs bench-kaggle bench-memory bench-peers
+.PHONY: bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -27,6 +28,12 @@ test-kill: .venv/tests ## kill searches at many random moments
 
 test-backends: .venv/backends ## a small search on JAX and on PyTorch
 	$(BIN)/python -m pytest tests/mpi/test_backends.py
+
+test-images: .venv/images ## build the container images and run them (root on Debian)
+	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
+
+images: ## container images, by docker, podman or buildah (IMAGES="mpi-test mpi-ml": only these)
+	docker/build $(IMAGES)
 
 bench: .venv/runs ## speed against a new model for each trial; start; dispatch; packing (minutes)
 	$(BIN)/python -m benchmarks.bench $(OPTIONS)
@@ -91,6 +98,10 @@ clean:
 
 .venv/backends: requirements-backends.txt .venv/tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-backends.txt
+	@touch $@
+
+.venv/images: requirements-images.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-images.txt
 	@touch $@
 
 # benchmarks/peers.py installs the peers themselves, one by one: it names one that cannot be.

@@ -24,7 +24,7 @@ import numpy as np
 
 from hpo import launcher
 from hpo.errors import ExitCode, HpoError, InputError
-from hpo.options import Parser
+from hpo.options import Parser, default_out
 from hpo.rundir import write_whole
 from hpo.world import World
 
@@ -101,8 +101,8 @@ def read_out_dir(argv: Sequence[str] | None) -> Path:
         epilog="exit codes: 0 every rank took part, 1 failed, 2 bad input",
     )
     parser.hint = "--help shows the usage"
-    where = "where mpitest.txt is written (default %(default)s)"
-    parser.add_argument("out_dir", metavar="OUT_DIR", nargs="?", default="results", help=where)
+    where = "where mpitest.txt is written (default %(default)s; HPO_OUT sets another)"
+    parser.add_argument("out_dir", metavar="OUT_DIR", nargs="?", default=default_out(), help=where)
     return Path(parser.parse_args(argv).out_dir)
 
 
@@ -134,7 +134,8 @@ def prove(world: World, watchdog: Watchdog, out_dir: Path) -> int:
     watchdog.expect("rank 0's word on who is best")
     best = world.broadcast(report if reports is None else max(reports, key=Report.best))
     watchdog.expect(f"a file from rank {best.rank} on {best.host}")
-    path = save(world, best, out_dir)
+    # HPO_OUT may have been left behind on the first host.
+    path = save(world, best, world.broadcast(out_dir))
     if world.is_root:
         say(f"best {best.best()} by rank {best.rank} on {best.host}, which saved it in {path}")
     watchdog.expect("rank 0's count of the ranks")

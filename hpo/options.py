@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -144,8 +145,9 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     add(
         "--out",
         metavar="DIR",
-        default=Options.out,
-        help="where the run lives; an unfinished one is continued (default %(default)s)",
+        default=default_out(),
+        help="where the run lives; an unfinished one is continued (default %(default)s;"
+        " HPO_OUT in the environment sets another)",
     )
     add("--fresh", action="store_true", help="rename what is in --out and start anew")
     add(
@@ -171,6 +173,11 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     )
     add("--version", action="version", version=f"hpo {__version__}")
     return parser
+
+
+def default_out() -> str:
+    """Name the directory for those who name none: HPO_OUT's, as set in container images."""
+    return os.environ.get("HPO_OUT") or Options.out
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
@@ -52,6 +53,8 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     Raises:
         InputError: on every rank alike.
     """
+    # HPO_OUT, its default, may have been left behind on the first host.
+    options = replace(options, out=world.broadcast(options.out))
     sharing = devices.pin(world) if options.device == "gpu" else None
     seats = cores.settle(world, options.threads)
     path = options.data or datafile.default_path()

@@ -10,6 +10,11 @@ from hpo.options import Options, parse
 HINT = " (--help lists the options)"
 
 
+@pytest.fixture(autouse=True)
+def no_run_directory_in_the_environment(monkeypatch):
+    monkeypatch.delenv("HPO_OUT", raising=False)
+
+
 def refusal(*argv: str) -> str:
     with pytest.raises(InputError) as refused:
         parse(argv, is_first=True)
@@ -84,6 +89,19 @@ def test_parse_nothing_gives_the_defaults():
         deterministic=False,
         device="cpu",
     )
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"), [([], "/app/store/results"), (["--out", "here"], "here")]
+)
+def test_parse_out_has_the_default_of_the_environment(monkeypatch, argv, expected):
+    monkeypatch.setenv("HPO_OUT", "/app/store/results")
+    assert parse(argv, is_first=True).out == expected
+
+
+def test_parse_out_of_an_empty_variable_is_the_usual_default(monkeypatch):
+    monkeypatch.setenv("HPO_OUT", "")
+    assert parse([], is_first=True).out == "results"
 
 
 def test_parse_every_option(tmp_path):

@@ -99,6 +99,14 @@ def test_file_that_cannot_be_replaced_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["mpitest.txt"]
 
 
+def test_directory_in_the_environment_of_the_first_rank_is_that_of_all(tmp_path: Path) -> None:
+    first = [MPIRUN, "-np", 1, "-env", "HPO_OUT", "there", sys.executable, SCRIPT]
+    done = finish(*first, ":", "-np", 3, sys.executable, SCRIPT, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("saved it in there/mpitest.txt") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_world_of_one_among_many_is_refused(tmp_path: Path) -> None:
     promise = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}
     done = finish(sys.executable, SCRIPT, cwd=tmp_path, **promise)

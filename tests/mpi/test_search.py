@@ -57,6 +57,18 @@ def test_a_search_of_many_networks_prints_no_warnings(tmp_path: Path) -> None:
     assert "1,797 images of 8×8 from scikit-learn's digits" in done.stdout
 
 
+def test_a_run_directory_in_the_environment_of_the_first_rank_is_that_of_all(
+    tmp_path: Path,
+) -> None:
+    rank = [sys.executable, runs.ROOT / "rismpi.py", "--space", runs.space_file(tmp_path)]
+    words = [runs.MPIRUN, "-np", "1", "-env", "HPO_OUT", tmp_path / "run", *rank]
+    subprocess.run(
+        [*words, ":", "-np", "1", *rank], cwd=tmp_path, env=runs.environment(), check=True
+    )
+    assert {row["rank"] for row in runs.rows(tmp_path / "run")} == {"0", "1"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "space.yaml"]
+
+
 def test_results_are_equal_without_a_launcher(undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     words = [sys.executable, runs.ROOT / "rismpi.py", "--out", out]
