@@ -20,6 +20,7 @@ from hpo import (
     submit,
 )
 from hpo.errors import ExitCode, InputError
+from hpo.options import default_out
 from hpo.progress import duration
 from hpo.report import yaml_value
 from hpo.rundir import RunDir, write_whole
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
-    report.add_argument("dir", nargs="?", default="results", metavar="DIR")
+    report.add_argument("dir", nargs="?", default=default_out(), metavar="DIR")
     report.set_defaults(run=_report)
 
     predict = commands.add_parser("predict", help="answer new images with a run's best model")

@@ -8,7 +8,7 @@ import time
 
 from hpo import history, lock, scheduler, state
 from hpo.errors import ExitCode
-from hpo.options import shard
+from hpo.options import default_out, shard
 from hpo.progress import duration
 from hpo.report import Standing, compact
 from hpo.rundir import RunDir
@@ -18,7 +18,7 @@ SHOWN = 5  # submissions and starts, the latest
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     status = commands.add_parser("status", help="say how far a run is: exit 0 finished, 75 not")
-    status.add_argument("dir", nargs="?", default="results", metavar="DIR")
+    status.add_argument("dir", nargs="?", default=default_out(), metavar="DIR")
     status.add_argument(
         "--go-on",
         action="store_true",

@@ -48,7 +48,12 @@ def add_parsers(commands: Any) -> None:
     )
     add("--scheduler", choices=jobs.SCHEDULERS, help="default: the one that this machine has")
     add("--script", metavar="PATH", help="default rismpi.py; rismpigpu.py with GPUs")
-    add("--out", default="results", metavar="DIR", help="the run directory (default %(default)s)")
+    add(
+        "--out",
+        default=options.default_out(),
+        metavar="DIR",
+        help="the run directory (default %(default)s)",
+    )
     add("--name", help="of the job (default: the script's)")
     add("--nodes", type=int, metavar="N")
     add("--ranks-per-node", type=int, metavar="N")
@@ -89,7 +94,7 @@ def add_parsers(commands: Any) -> None:
     submit.set_defaults(run=_submit)
 
     resubmit = commands.add_parser("resubmit", help="submit again what a run's last job left")
-    resubmit.add_argument("dir", nargs="?", default="results", metavar="DIR")
+    resubmit.add_argument("dir", nargs="?", default=options.default_out(), metavar="DIR")
     resubmit.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resubmit.set_defaults(run=_resubmit)
 
