@@ -29,13 +29,18 @@ def text(job: Job, written_by: str | None = None) -> str:
         written_by: the command that wrote it, for its head.
     """
     parts = [
-        ["#!/bin/bash", *([f"# {written_by}"] if written_by else []), *_before(job)],
+        ["#!/bin/bash", *_comment(written_by or ""), *_before(job)],
         [] if job.interactive else _head(job),
         list(_end(job)),
         list(job.setup),
         [_interactive(job)] if job.interactive else list(_body(job)),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    """Write a comment that stays one: a line break in it would end it."""
+    return [f"# {line}" for line in text.splitlines()]
 
 
 def environment(job: Job) -> dict[str, str]:

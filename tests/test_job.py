@@ -201,6 +201,11 @@ def test_element_that_goes_on_names_itself_and_not_the_array():
     )
 
 
+def test_command_in_the_head_stays_a_comment():
+    lines = jobfile.text(BARE, "python -m hpo submit --site 'a\ntouch X'").splitlines()
+    assert lines[1:3] == ["# python -m hpo submit --site 'a", "# touch X'"]
+
+
 @pytest.mark.parametrize(
     ("numbers", "text"), [([1], "1"), ([1, 2, 3, 7], "1-3,7"), ([5, 2, 4], "2,4-5"), ([], "")]
 )
