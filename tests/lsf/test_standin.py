@@ -502,7 +502,8 @@ def test_mpirun_spans_hosts_through_blaunch(start: Start, tmp_path: Path, launch
 def test_shipped_mpitest_job_spans_two_hosts(start: Start, tmp_path: Path) -> None:
     lsf = start("hostA", "hostB", minute_s=60)
     text = (ROOT / "lsf" / "mpitest.lsf").read_text()
-    here = {"/opt/hpo/bin/": f"{MPIRUN.parent}/", "/app/store/": "", "/app/": f"{ROOT}/"}
+    here = {"/usr/local/bin/mpirun": str(MPIRUN), "/usr/bin/python3": sys.executable}
+    here |= {"/app/store/": "", "/app/": f"{ROOT}/"}
     for inside, path in here.items():
         assert inside in text
         text = text.replace(inside, path)
