@@ -193,7 +193,7 @@ class Job:
             # They are listed with commas by pyxis, with spaces by LSF's wrapper.
             _expect(not set(" ,") & set(mount), "--mount", "no spaces and no commas", mount)
         self.out_inside()
-        if self.container == "pyxis" and self.launcher == "mpirun" and self.nodes > 1:
+        if self.is_contained and self.nodes > 1:
             raise InputError(
                 "--launcher mpirun: expected one node, as mpirun inside a container reaches no"
                 f" other, found {self.nodes}; use --launcher srun"

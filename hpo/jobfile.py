@@ -97,7 +97,7 @@ def _slurm_options(job: Job) -> list[str]:
         "mail-type": job.mail and "END,FAIL",
     }
     if job.array:
-        options["array"] = f"1-{job.array}" + (f"%{job.at_once}" if job.at_once else "")
+        options["array"] = f"1-{job.array}{_at_once(job)}"
     if not job.interactive:
         options["output"] = f"{job.name}-%A_%a.out" if job.array else f"{job.name}-%j.out"
         if job.searches:
@@ -118,9 +118,7 @@ def _slurm_options(job: Job) -> list[str]:
 
 def _lsf_options(job: Job) -> list[tuple[str, str]]:
     memory, unit = job.memory_per_node()
-    name = job.name
-    if job.array:
-        name += f"[1-{job.array}]" + (f"%{job.at_once}" if job.at_once else "")
+    name = f"{job.name}[1-{job.array}]{_at_once(job)}" if job.array else job.name
     spread = "span[hosts=1]" if job.nodes == 1 else f"span[ptile={job.ranks_per_node}]"
     resources = f"affinity[core({job.cores_per_rank})] {spread} rusage[mem={memory}{unit}]"
     if job.gpus_per_node:
@@ -261,8 +259,6 @@ def _inside(job: Job) -> list[str]:
 
 
 def _pyxis(job: Job) -> list[str]:
-    if job.is_contained:
-        return []
     mounts = [f"--container-mounts={','.join(job.mounts)}"] if job.mounts else []
     return [f"--container-image={job.image}", *mounts, f"--container-workdir={_workdir(job)}"]
 
@@ -276,6 +272,10 @@ def _shard(job: Job) -> str:
         return ""
     index = "$SLURM_ARRAY_TASK_ID" if job.scheduler == "slurm" else "$LSB_JOBINDEX"
     return f' --shard "{index}/{job.array}"'
+
+
+def _at_once(job: Job) -> str:
+    return f"%{job.at_once}" if job.at_once else ""
 
 
 def _warn_s(job: Job) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import sys
 import tempfile
 import time
@@ -34,7 +33,7 @@ from hpo.lock import Lock, holders, remove_dead
 from hpo.options import Options
 from hpo.order import Job, Queue
 from hpo.report import Standing
-from hpo.rundir import RunDir
+from hpo.rundir import RunDir, stamp
 from hpo.space import Grid
 from hpo.spacefile import Written
 from hpo.stopping import Stop
@@ -109,7 +108,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
     run = RunDir(options.out)
     _make_writable(run, options)
     earlier = record.check_same(run, identity, _absolute(dataset.path))
-    name = f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    name = stamp()
     lock = Lock.acquire(run.state, name, options.shard, _space_digest(written))
     try:
         its = record.Record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def write_whole(
 def beside_of(path: Path) -> Path:
     """Name a file that nobody else writes, hidden in the same directory."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+
+
+def stamp() -> str:
+    """Name something of this moment: names sort by age, and chance keeps two of a second apart."""
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
 
 
 class RunDir:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
 from hpo.job import Job
-from hpo.rundir import RunDir, write_whole
+from hpo.rundir import RunDir, stamp, write_whole
 
 POLL_S = 5.0
 SILENT_S = 1800.0  # so long a scheduler may not answer before --wait gives up
@@ -119,7 +118,7 @@ def _submit(arguments: argparse.Namespace) -> int:
         print(f"submitted by: {shown}", file=sys.stderr)
         return ExitCode.DONE
     run = RunDir(job.out)
-    name = f"job-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    name = f"job-{stamp()}"
     file = run.jobs / f"{name}.sh"
     try:
         run.jobs.mkdir(parents=True, exist_ok=True)
@@ -170,8 +169,6 @@ def _job(arguments: argparse.Namespace) -> Job:
         _settle_in_image(chosen)
     elif "python" not in chosen and "setup" not in chosen:
         chosen["setup"] = _virtual_environment()
-    missing = [f.name for f in fields(Job) if f.default is MISSING and f.name not in chosen]
-    assert not missing, missing
     return Job(**chosen)
 
 
@@ -329,7 +326,7 @@ def _resubmit(arguments: argparse.Namespace) -> int:
         ids = ", ".join(job_id for its in made for job_id in its.ids)
         print(f"{run}: job {ids} is still queued or running, nothing to submit")
         return ExitCode.STOPPED
-    name = f"job-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    name = f"job-{stamp()}"
     again = Submitted(name, time.time(), (), job, last.cwd, elements)
     if arguments.dry_run:
         print(f"{run}: would submit {_size(again)}")
