@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as arrays
 
 from hpo import arrayfile, csvfile, data, datafile
 from hpo.errors import InputError
+from hpo.imagefile import Layout
 
 N, SIDE = 23, 2
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, SIDE, SIDE), np.uint8)
@@ -448,3 +449,32 @@ UNLABELLED = {
 def test_unlabelled_images_from_every_format(tmp_path, form):
     found = data.load_unlabelled(written(tmp_path, {"test": UNLABELLED[form]}), SIDE)
     assert found.tolist() == IMAGES.reshape(N, -1).tolist()
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["0", "7", "12", "200", "255", "256", "007", "1000", "x"]), min_size=4
+        ),
+        max_size=4,
+    )
+    | st.lists(st.lists(st.integers(0, 255).map(str), min_size=5, max_size=5), max_size=9),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", ",", "\n", " "]),
+)
+def test_the_short_way_through_a_csv_reads_what_the_long_one_does(rows, end, last):
+    text = (end.join(map(",".join, rows)) + last).encode()
+    of = Layout("some.csv", 4, csvfile._parts, label_column=0)
+    short = csvfile._parse_digits(of, text, 5)
+    table, _, error = csvfile._parse_slowly(of, text, 5)
+    if short is not None:
+        assert error is None
+        assert short.tolist() == table.tolist()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_kaggles_files_go_the_short_way(end):
+    text = end.join(rows()).encode()
+    short = csvfile._parse_digits(Layout("some.csv", 4, csvfile._parts, label_column=0), text, 5)
+    assert short is not None
+    assert short[:, 1:].tolist() == IMAGES.reshape(N, -1).tolist()
