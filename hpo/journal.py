@@ -40,18 +40,27 @@ class Writer:
 def replay(folder: Path) -> dict[str, Result]:
     """Read what all starts and ranks have finished, by trial id.
 
-    Where a trial has several records, one that is done wins over failures (it was tried again),
-    else the latest: file names begin with the time of their start.
+    Where a trial has several records, one that is done wins, else the latest: file names begin
+    with the time of their start. Within a start a pruned trial may have gone on, on any rank: then
+    the one that came further is the later one.
 
     Raises:
         InputError: naming the file and line that cannot be read.
     """
     results: dict[str, Result] = {}
+    starts: dict[str, str] = {}
     for path in sorted(folder.glob("*.jsonl")):
+        start = path.stem.rpartition("-")[0]
         for result in _read(path):
             known = results.get(result.id)
-            if known is None or known.status is not Status.DONE:
-                results[result.id] = result
+            if known is not None and known.status is Status.DONE:
+                continue
+            if known is None or result.status is Status.DONE:
+                is_later = True
+            else:
+                is_later = starts[result.id] != start or result.epochs >= known.epochs
+            if is_later:
+                results[result.id], starts[result.id] = result, start
     return results
 
 

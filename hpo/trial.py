@@ -7,14 +7,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NamedTuple
 
 Config = dict[str, Any]  # values are what the user wrote; checked at the door
 
 
 class Status(enum.Enum):
     DONE = "done"  # trained to its end; has a score
+    PRUNED = "pruned"  # stopped on a rung, behind others; can go on from its saved state
     FAILED = "failed"  # raised, diverged or was killed too often; has an error
 
 
@@ -58,9 +59,24 @@ class Trial:
     config: Config
 
 
+class Rung(NamedTuple):
+    """What a trial has come to by an epoch after which pruning looks at it: its best so far."""
+
+    epoch: int
+    score: float
+    val_loss: float
+    best_epoch: int
+
+
+MAXIMIZE, MINIMIZE = "maximize", "minimize"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a trial. `score` and `val_loss` are those of `best_epoch` (from 1)."""
+    """What became of a trial. `score` and `val_loss` are those of `best_epoch` (from 1).
+
+    `goal` is which scores are better, higher or lower ones. `rungs` are in order of epochs.
+    """
 
     id: str
     config: Config
@@ -75,10 +91,37 @@ class Result:
     threads: int = 1
     attempt: int = 1
     error: str | None = None
+    goal: str = MAXIMIZE
+    rungs: tuple[Rung, ...] = ()
+
+    def at(self, epoch: int) -> Result:
+        """Give what it was when it was looked at after an epoch, as if it had been pruned there.
+
+        Raises:
+            ValueError: if it was not looked at then.
+        """
+        rungs = tuple(rung for rung in self.rungs if rung.epoch <= epoch)
+        if not rungs or rungs[-1].epoch != epoch:
+            raise ValueError(f"expected a rung after epoch {epoch}, found {self.rungs}")
+        _, score, val_loss, best_epoch = rungs[-1]
+        return replace(
+            self,
+            status=Status.PRUNED,
+            score=score,
+            val_loss=val_loss,
+            best_epoch=best_epoch,
+            epochs=epoch,
+            error=None,
+            rungs=rungs,
+        )
 
     def to_line(self) -> str:
         """Write the result as one line of JSON, without the newline."""
-        return json.dumps(asdict(self) | {"status": self.status.value}, allow_nan=False)
+        record = asdict(self) | {"status": self.status.value}
+        for name in ("goal", "rungs"):  # what most searches do not need
+            if record[name] == getattr(_PLAINEST, name):
+                del record[name]
+        return json.dumps(record, allow_nan=False)
 
     @classmethod
     def from_line(cls, line: str | bytes) -> Result:
@@ -94,24 +137,36 @@ class Result:
         known = {field.name for field in fields(cls)}
         try:
             values = {key: value for key, value in record.items() if key in known}
-            result = cls(**values | {"status": Status(record["status"])})
-            merit(result)  # what has no order is no record
+            rungs = tuple(Rung(*rung) for rung in record.get("rungs", ()))
+            result = cls(**values | {"status": Status(record["status"]), "rungs": rungs})
+            merit_so_far(result)  # what has no order is no record
             return result
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected a trial's record, found {line!r:.80}") from error
 
+
+_PLAINEST = Result("", {}, Status.DONE)
 
 Merit = tuple[float, float, str]
 WORST: Merit = (math.inf, math.inf, "")
 
 
 def merit(result: Result) -> Merit:
-    """Give the key by which results are compared: the smallest is the best.
+    """Give the key by which finished results are compared: the smallest is the best.
 
-    The highest score, then the lower validation loss, then the id; NaN is below everything.
+    The best score, then the lower validation loss, then the id; NaN is below everything, as is
+    what was not trained to its end.
     """
+    if result.status is not Status.DONE:
+        return (math.inf, math.inf, result.id)
+    return merit_so_far(result)
+
+
+def merit_so_far(result: Result) -> Merit:
+    """Give the same key for what a trial has come to, pruned or not."""
     score = result.score
-    if result.status is not Status.DONE or score is None or math.isnan(score):
+    if result.status is Status.FAILED or score is None or math.isnan(score):
         return (math.inf, math.inf, result.id)
     loss = result.val_loss
-    return (-score, math.inf if loss is None or math.isnan(loss) else loss, result.id)
+    loss = math.inf if loss is None or math.isnan(loss) else loss
+    return (score if result.goal == MINIMIZE else -score, loss, result.id)
