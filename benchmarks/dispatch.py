@@ -51,7 +51,7 @@ def rank(n_trials: int, n_networks: int) -> None:
     waiting = Queue(jobs(n_trials, n_networks) if world.is_root else [])
     cpu_s: list[float] = []  # of the manager's thread, which calls `heard`
 
-    def evaluate(work: schedule.Work, _: schedule.IsCalledHome) -> Result:
+    def evaluate(work: schedule.Work, _: schedule.Link) -> Result:
         job, host = work.job, world.host
         return Result(
             *(job.trial.id, job.trial.config, Status.DONE, 0.9712, 0.0931, 4, 4),

@@ -83,7 +83,7 @@ def _worker(folder: Path) -> Any:
     from hpo import journal
     from hpo.lock import Lock
     from hpo.rundir import RunDir
-    from hpo.schedule import Work
+    from hpo.schedule import Alone, Work
     from hpo.state import RankState
     from hpo.stopping import Stop
     from hpo.trial import WORST, Result, Status
@@ -104,7 +104,7 @@ def _worker(folder: Path) -> Any:
     )
 
     def evaluate(job: Any) -> None:
-        result = worker.evaluate(Work(job, WORST), lambda: False)
+        result = worker.evaluate(Work(job, WORST), Alone(Stop()))
         assert result is not None and result.error is None, result
 
     return evaluate

@@ -58,7 +58,7 @@ def rank(kind: str, lengths: list[float], error: float) -> None:
     waiting = Queue(jobs(lengths, error) if world.is_root else [])
     came: list[str] = []
 
-    def evaluate(work: schedule.Work, _: schedule.IsCalledHome) -> Result:
+    def evaluate(work: schedule.Work, _: schedule.Link) -> Result:
         trial = work.job.trial
         time.sleep(trial.config["length_s"])
         return Result(trial.id, {}, Status.DONE, 0.5, seconds=trial.config["length_s"])

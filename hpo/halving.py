@@ -5,8 +5,9 @@ them goes on is settled as soon as no trial that is still to come to its rung co
 place: so ranks finish in any order, and the same trials go on. A rank that finds nothing settled
 trains the likeliest ahead; what that gives counts once it is settled, and not at all otherwise.
 
-K. Jamieson, A. Talwalkar, AISTATS 2016. Without waiting for a rung to fill: L. Li et al., "A System
-for Massively Parallel Hyperparameter Tuning", MLSys 2020, whose answer depends on who comes first.
+K. Jamieson, A. Talwalkar, AISTATS 2016. Without waiting for a rung to fill: L. Li et al., "A
+System for Massively Parallel Hyperparameter Tuning", MLSys 2020, whose answer depends on who
+comes first.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from hpo import __version__, launcher
 from hpo.errors import InputError
+from hpo.pruning import COMPARING, NAMES, Rules
 
 EPILOG = """\
 exit codes: 0 done, 1 failed, 2 bad input, 75 stopped early: run the same command again to go on
@@ -35,6 +36,10 @@ class Options:
     fresh: bool = False
     time_limit_min: float | None = None
     retry_failed: bool = False
+    pruner: str = Rules.pruner
+    eta: int = Rules.eta
+    min_epochs: int = Rules.min_epochs
+    patience: int = Rules.patience
     quiet: bool = False
     verbose: bool = False
     precision: str = "float32"
@@ -64,10 +69,25 @@ def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") ->
             raise InputError(f"--{name}: expected a path, found ''")
     if options.fresh and options.shard:
         raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
+    _check_pruner(options)
     for name in ("precision", "deterministic"):
         if device == "cpu" and getattr(options, name) != getattr(Options, name):
             raise InputError(f"--{name}: expected rismpigpu.py, found the entry for CPUs")
     return options
+
+
+def _check_pruner(options: Options) -> None:
+    if options.pruner == "none":
+        return
+    if options.schedule == "scatter":
+        raise InputError(
+            f"--pruner {options.pruner}: expected --schedule dynamic, found scatter, in which"
+            " ranks do not speak while they train"
+        )
+    if options.shard and options.pruner in COMPARING:
+        raise InputError(
+            f"--pruner {options.pruner}: expected no --shard beside it, as it compares all trials"
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -158,6 +178,34 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         help="stop in good order before this many minutes have passed",
     )
     add("--retry-failed", action="store_true", help="train failed trials again")
+    add(
+        "--pruner",
+        choices=NAMES,
+        default=Options.pruner,
+        help="stop trials that fall behind (default %(default)s)",
+    )
+    add(
+        "--eta",
+        metavar="N",
+        type=_at_least(2),
+        default=Options.eta,
+        help="asha, hyperband: one in N goes on to N times the epochs (default %(default)s)",
+    )
+    add(
+        "--min-epochs",
+        metavar="N",
+        type=_at_least(1),
+        default=Options.min_epochs,
+        help="no trial is stopped before (default %(default)s)",
+    )
+    add(
+        "--patience",
+        metavar="N",
+        type=_at_least(1),
+        default=Options.patience,
+        help="with --pruner patience: stop after N epochs without a better score"
+        " (default %(default)s)",
+    )
     add("--quiet", action="store_true", help="print only the end")
     add("--verbose", action="store_true", help="print every result")
     add(

@@ -23,7 +23,11 @@ Ranked = tuple[int, float, str]  # -turn, seconds of its longest job, network: t
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial to hand out, and what the order depends on."""
+    """A trial to hand out, and what the order depends on.
+
+    With pruning it has to ask after each of `rungs` (epochs) whether it may go on, and what is
+    handed out is its way from one to the next.
+    """
 
     trial: Trial
     network: str
@@ -31,6 +35,9 @@ class Job:
     attempt: int = 1
     is_late: bool = False  # was in flight at several deaths: only when all else is done
     is_lone: bool = False  # at more: with nothing else in flight, to see which one it is
+    epochs: int = 1  # those that `predicted_s` is for
+    rungs: tuple[int, ...] = ()
+    begin: int = 0  # the rung that it comes from
 
     @property
     def line(self) -> Line:
@@ -41,8 +48,6 @@ class Queue:
     """The trials that nobody has taken yet."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        # The longest last: a correction is common to a network, so that this order never changes
-        # and the longest of all is at the end of a line.
         self._waiting: dict[Line, list[Job]] = defaultdict(list)
         self._waiting_s: dict[Line, float] = defaultdict(float)
         # All sorted, so that taking costs a few comparisons, however many networks there are.
@@ -56,12 +61,21 @@ class Queue:
         self._compiled: dict[int, dict[str, None]] = {}  # by rank; the one used last is last
         self._estimator = Estimator()
         self._guard = threading.RLock()  # the progress line's thread looks in
+        self.n_jobs = 0
         for job in jobs:
             self._waiting[job.line].append(job)
             self._waiting_s[job.line] += job.predicted_s
+            self.n_jobs += 1
         for line, some in self._waiting.items():
-            some.sort(key=lambda job: (job.predicted_s, -job.trial.index))
+            some.sort(key=_order)
             self._rank(line)
+
+    def add(self, job: Job) -> None:
+        """Let one more wait."""
+        with self._guard:
+            insort(self._waiting[job.line], job, key=_order)
+            self._waiting_s[job.line] += job.predicted_s
+            self._rank(job.line)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -154,11 +168,20 @@ class Queue:
         insort(ranking, ranked)
         self._ranked[line] = ranking, ranked
 
+    @property
+    def may_get_more(self) -> bool:
+        """Whether a rank that finds nothing to take should wait for what others bring."""
+        return False
+
+    def may_go_on(self, result: Result) -> bool:
+        """Answer a trial that has come to a rung, with what it has come to there."""
+        return True
+
     def note(self, result: Result) -> None:
         """Learn from a result that has come back."""
         with self._guard:
             job = self._taken.pop(result.id, None)
-            if job is not None and result.status is Status.DONE:
+            if job is not None and result.status is not Status.FAILED:
                 self._estimator.note(job.network, job.predicted_s, result.seconds)
                 self._seen.add(job.network)
                 for line in ((turn, job.network) for turn in range(N_TURNS)):
@@ -204,6 +227,11 @@ class Queue:
 
     def _predicted_s(self, job: Job) -> float:
         return self._estimator.corrected_s(job.network, job.predicted_s)
+
+
+def _order(job: Job) -> tuple[float, int]:
+    """Sort the longest last; a correction is common to a network, so that this never changes."""
+    return job.predicted_s, -job.trial.index
 
 
 def _use(compiled: dict[str, None], network: str) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpo import (
@@ -21,17 +21,20 @@ from hpo import (
     hyperparameters,
     journal,
     launcher,
+    pruning,
     publish,
     record,
     sampling,
     spacefile,
     state,
 )
+from hpo.climb import Climb
 from hpo.data import Dataset, load_unlabelled
 from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import Options
 from hpo.order import Job, Queue
+from hpo.pruning import Rules
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Grid
@@ -71,6 +74,15 @@ class Plan:
     standing: Standing
     retried: frozenset[str]
     jobs: Queue
+
+    def standing_now(self) -> Standing:
+        """Look at the journal again."""
+        return sampling.standing(
+            self.standing.trials,
+            journal.replay(self.run.journal),
+            Rules.of(self.record.options),
+            self.record.data["side"],
+        )
 
 
 def read_space(options: Options, space: Mapping[str, object]) -> Written:
@@ -125,18 +137,20 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         _log_to(run.log)
         state.bury(run)
         results = journal.replay(run.journal)
-        standing = Standing(trials, results | _fail_deadly(run, name, trials, results))
+        results |= _fail_deadly(run, name, trials, results)
+        rules = Rules.of(its.options)
+        standing = sampling.standing(trials, results, rules, dataset.side)
         retried = _to_retry(run, options, standing)
         jobs = _jobs(run, options, standing, dataset, retried)
         best = WORST if standing.best is None else merit(standing.best[1])
         lacks_weights = publish.missing_weights(run, standing) is not None
-        start = Start(name, lock.path, len(jobs), best, lacks_weights)
+        start = Start(name, lock.path, jobs.n_jobs, best, lacks_weights)
         started = history.Started(
             start=name,
             at_s=time.time(),
             host=os.uname().nodename,
             n_ranks=n_ranks,
-            n_jobs=len(jobs),
+            n_jobs=start.n_jobs,
             scheduler_job=launcher.scheduler_job(),
             shard=options.shard,
         )
@@ -144,7 +158,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
     except BaseException:
         lock.release()
         raise
-    _logger.info("start %s: %s; %d to train", name, standing.sentence(), len(jobs))
+    _logger.info("start %s: %s; %d to train", name, standing.sentence(), start.n_jobs)
     return Plan(start, started, run, lock, its, standing, retried, jobs)
 
 
@@ -164,7 +178,8 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     if not plan.start.n_jobs and not plan.start.lacks_weights:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
     print(f"{plan.run}: {now.sentence()}", flush=True)
-    if plan.jobs.n_unfinished or publish.missing_weights(plan.run, now):
+    is_open = options.shard is None and not now.is_finished  # of all, not of a share
+    if plan.jobs.n_unfinished or is_open or publish.missing_weights(plan.run, now):
         why = stop.reason or "nothing more fits into the time limit"
         again = "it without --fresh" if options.fresh else "the same command"
         print(f"stopped ({why}); run {again} again to go on", flush=True)
@@ -254,10 +269,23 @@ def _jobs(
 ) -> Queue:
     """Find what is left to train."""
     deaths = state.deaths(run)
-    return Queue(
-        _job(trial, dataset, deaths[trial.id])
+    todo = [
+        trial
         for trial in _share(options, standing.trials)
-        if trial.id not in standing.results or trial.id in retried
+        if trial.id not in standing.counts or trial.id in retried
+    ]
+    jobs = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
+    rules = Rules.of(asdict(options))
+    if rules.pruner == "none":
+        return Queue(jobs)
+    pruner = pruning.pruner(rules, sampling.members(standing.trials, dataset.side))
+    results = [
+        standing.results[trial.id]
+        for trial in standing.trials
+        if trial.id in standing.results and trial.id not in retried
+    ]
+    return Climb(
+        (replace(job, rungs=pruner.asks_at(job.trial.id)) for job in jobs), pruner, results
     )
 
 
@@ -273,6 +301,7 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
         attempt=1 + died,
         is_late=died >= state.LATE_FROM_DEATHS,
         is_lone=died >= state.LONE_FROM_DEATHS,
+        epochs=config["epochs"],
     )
 
 

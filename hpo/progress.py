@@ -44,7 +44,8 @@ class Progress:
             load: gives the core-seconds that are left and the number of busy ranks.
         """
         self._n_total, self._n_ranks = n_total, n_ranks
-        self._n_done = self._n_failed = 0
+        self._n_failed = 0
+        self._counted: dict[str, Status] = {}  # by id: a pruned trial may come again
         self._best: tuple[Merit, str] = (WORST, "")
         self._varied = varied
         self._load = load
@@ -55,7 +56,7 @@ class Progress:
 
     def count(self, result: Result) -> None:
         """Take in a result; those of earlier starts before the context is entered."""
-        self._n_done += 1
+        self._counted[result.id] = result.status
         self._n_failed += result.status is Status.FAILED
         if merit(result) < self._best[0]:
             varied = {k: v for k, v in result.config.items() if k in self._varied}
@@ -64,8 +65,12 @@ class Progress:
     def line(self) -> str:
         """Say it in one line."""
         left_s, n_busy = self._load()
-        parts = [f"{self._n_done:,}/{self._n_total:,}", f"{self._n_failed:,} failed"]
-        if self._n_done < self._n_total:
+        n_done = len(self._counted)
+        n_pruned = sum(status is Status.PRUNED for status in list(self._counted.values()))
+        parts = [f"{n_done:,}/{self._n_total:,}", f"{self._n_failed:,} failed"]
+        if n_pruned:
+            parts.append(f"{n_pruned:,} pruned")
+        if n_done < self._n_total or (n_pruned and n_busy):
             parts.append(f"{duration(left_s / self._n_ranks)} left")
             parts.append(f"{n_busy}/{self._n_ranks} ranks busy")
         if self._best[1]:

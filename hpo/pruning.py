@@ -81,6 +81,8 @@ def settled(
     rules: Rules, members: Sequence[Member], results: Mapping[str, Result]
 ) -> dict[str, Result]:
     """Give what counts of the members' results, by id: all that is not open."""
+    if rules.pruner == "none":
+        return {name: its for name, its in results.items() if its.status is not Status.PRUNED}
     its = pruner(rules, members)
     known = {member.id: results[member.id] for member in members if member.id in results}
     for result in known.values():

@@ -12,6 +12,7 @@ import numpy as np
 from hpo import architecture, data, hyperparameters, journal, quiet, record, report, sampling
 from hpo.arrays import UNREADABLE, load_arrays
 from hpo.errors import InputError
+from hpo.pruning import Rules
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
 from hpo.spacefile import Written
@@ -26,7 +27,9 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     """
     grid = sampling.grid(Written(dict(its.space), {}, str(run.search)))
     trials = sampling.trials(grid, its.data["side"], its.identity)
-    return Standing(trials, journal.replay(run.journal))
+    return sampling.standing(
+        trials, journal.replay(run.journal), Rules.of(its.options), its.data["side"]
+    )
 
 
 def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:
@@ -38,10 +41,10 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
     Args:
         trials: all trials of the record's space, in grid order.
     """
-    side = its.data["side"]
+    side, rules = its.data["side"], Rules.of(its.options)
     results = journal.replay(run.journal)
     while True:
-        now = Standing(trials, results)
+        now = sampling.standing(trials, results, rules, side)
         everyone = [(t.id, t.config) for t in now.trials]
         everyone += [(r.id, r.config) for r in now.results.values()]
         complete = {

@@ -30,15 +30,25 @@ class Standing:
 
     trials: Sequence[Trial]
     results: Mapping[str, Result]
+    counted: Mapping[str, Result] | None = None  # what of them counts, where that is not all
+
+    @property
+    def counts(self) -> Mapping[str, Result]:
+        """What counts, by id."""
+        return self.results if self.counted is None else self.counted
 
     @functools.cached_property
     def finished(self) -> list[Result]:
         """The results of the present space, in grid order."""
-        return [self.results[trial.id] for trial in self.trials if trial.id in self.results]
+        return [self.counts[trial.id] for trial in self.trials if trial.id in self.counts]
 
     @property
     def n_failed(self) -> int:
         return sum(result.status is Status.FAILED for result in self.finished)
+
+    @property
+    def n_pruned(self) -> int:
+        return sum(result.status is Status.PRUNED for result in self.finished)
 
     @property
     def is_finished(self) -> bool:
@@ -47,7 +57,7 @@ class Standing:
     @functools.cached_property
     def best(self) -> tuple[Trial, Result] | None:
         """The winner among the trials of the present space."""
-        found = ((trial, self.results.get(trial.id)) for trial in self.trials)
+        found = ((trial, self.counts.get(trial.id)) for trial in self.trials)
         done = [(t, r) for t, r in found if r is not None and r.status is Status.DONE]
         return min(done, key=lambda trial_and_result: merit(trial_and_result[1]), default=None)
 
@@ -58,6 +68,7 @@ class Standing:
             f"{'finished' if self.is_finished else 'unfinished'}:"
             f" {len(self.finished):,} of {len(self.trials):,} trials",
             f"{self.n_failed:,} failed",
+            *([f"{self.n_pruned:,} pruned"] if self.n_pruned else []),
         ]
         if best is not None:
             parts.append(f"best {best[1].score:.4f} ({compact(best[0].config)})")
@@ -69,7 +80,8 @@ def best_params(standing: Standing) -> str:
     n, n_all = len(standing.finished), len(standing.trials)
     lines = [
         f"# {'Best' if n == n_all else 'Best so far'}: {n:,} of {n_all:,} combinations tried,"
-        f" {standing.n_failed:,} failed."
+        f" {standing.n_failed:,} failed"
+        f"{f', {standing.n_pruned:,} pruned' if standing.n_pruned else ''}."
     ]
     best = standing.best
     if best is None:
@@ -117,7 +129,11 @@ def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
     Args:
         complete: each trial's configuration with the defaults it leaves out.
     """
-    inside = standing.finished
+    inside = [
+        standing.counts.get(trial.id, standing.results[trial.id])
+        for trial in standing.trials
+        if trial.id in standing.results
+    ]
     known = {trial.id for trial in standing.trials}
     others = sorted(
         (r for r in standing.results.values() if r.id not in known), key=lambda r: r.id

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hpo import architecture, cost, hyperparameters
+from hpo import architecture, cost, hyperparameters, pruning
 from hpo.errors import InputError
+from hpo.pruning import Member, Rules
+from hpo.report import Standing
 from hpo.space import Grid
 from hpo.spacefile import Written
-from hpo.trial import Trial, trial_id
+from hpo.trial import Result, Trial, trial_id
 
 # Ids of this many are made and compared with the journal in about ten seconds.
 MOST_TRIALS = 1_000_000
@@ -36,6 +38,26 @@ def trials(grid: Grid, image_side: int, identity: Mapping[str, object]) -> list[
         Trial(trial_id(hyperparameters.deviations(config, image_side), identity), index, config)
         for index, config in enumerate(grid)
     ]
+
+
+def members(trials: Sequence[Trial], image_side: int) -> list[Member]:
+    """Give the trials as pruning sees them."""
+    return [
+        Member(
+            trial.id,
+            trial.index,
+            int(hyperparameters.complete(trial.config, image_side)["epochs"]),
+        )
+        for trial in trials
+    ]
+
+
+def standing(
+    trials: Sequence[Trial], results: Mapping[str, Result], rules: Rules, image_side: int
+) -> Standing:
+    """Compare trials with results, of which those count that pruning has done with."""
+    its = [] if rules.pruner == "none" else members(trials, image_side)
+    return Standing(trials, results, pruning.settled(rules, its, results))
 
 
 def check_fit(grid: Grid, image_side: int, n_images: int, n_classes: int) -> None:

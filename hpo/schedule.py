@@ -7,8 +7,12 @@ rank 0's own training answers; while it lives it is the only thread of rank 0 th
     FREE (my last result, or none) ──▶
                                    ◀── WORK (a trial)       or
                                    ◀── HOME (there is no more)
+    RUNG (what it has come to)     ──▶
+                                   ◀── MAY_GO_ON (yes, or no: save it, that was its result)
     (training)                     ◀── HOME (stop now; at any time, once)
     FREE (result, or none: saved)  ──▶
+
+A rank that is free while others may yet bring work (a trial that may go on) gets its answer then.
 
 `scatter`: rank 0 deals equal shares at the start and gathers the results at the end. Nobody speaks
 between, so that a signal stops the ranks that get it (launchers send it to all).
@@ -23,7 +27,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.order import Job, Queue
 from hpo.stopping import Stop
@@ -37,6 +41,8 @@ class Tag(enum.IntEnum):
     FREE = 1  # to the manager: I am free; what became of my last trial
     WORK = 2  # to a worker: train this
     HOME = 3  # to a worker: leave, and save a trial that is under way
+    RUNG = 4  # to the manager: my trial has come to a rung; may it go on?
+    MAY_GO_ON = 5  # to a worker: whether it may
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,18 @@ def _work_from(best: Merit, trial: tuple[Any, ...], *values: Any) -> Work:
     return Work(Job(Trial(*trial), *values), best)
 
 
-IsCalledHome = Callable[[], bool]
-# Trains a job and journals its result; None if it was saved unfinished. Asks now and then
-# whether it is called home.
-Evaluate = Callable[[Work, IsCalledHome], Result | None]
+class Link(Protocol):
+    """The manager, as seen by what a worker trains."""
+
+    def is_called_home(self) -> bool:
+        """Whether to leave: asked now and then while training."""
+
+    def may_go_on(self, result: Result) -> bool:
+        """Whether a trial goes on from a rung: asked on each, with what it has come to."""
+
+
+# Trains a job and journals its result; None if it was saved unfinished.
+Evaluate = Callable[[Work, Link], Result | None]
 OnResult = Callable[[Result], None]
 
 
@@ -129,64 +143,94 @@ def _work(link: _LocalLink | _RemoteLink, evaluate: Evaluate, stop: Stop) -> Non
     """A worker: ask, train, ask again, until there is nothing more."""
     report = Free()
     while (work := link.ask(report)) is not None:
-        result = evaluate(work, link.is_called_home)
+        result = evaluate(work, link)
         report = Free(result, stop.reason)
         if link.is_called_home():
             link.tell(report)
             return
 
 
-def _manage(
-    world: World,
-    local: _LocalLink,
-    jobs: Queue,
-    stop: Stop,
-    best: Merit,
-    on_result: OnResult,
-) -> None:
-    """The manager: answer every rank until all have gone home."""
-    here = set(range(world.size))
-    called: set[int] = set()
-    pause = Backoff()
+class _Manager:
+    """The manager: answers every rank until all have gone home."""
 
-    def send(rank: int, work: Work | None) -> None:
-        if rank == 0:
-            local.answers.put(work)
-        else:
-            world.send(work, to=rank, tag=Tag.HOME if work is None else Tag.WORK)
+    def __init__(
+        self,
+        world: World,
+        local: _LocalLink,
+        jobs: Queue,
+        stop: Stop,
+        best: Merit,
+        on_result: OnResult,
+    ) -> None:
+        self._world, self._local = world, local
+        self._jobs, self._stop = jobs, stop
+        self._best, self._on_result = best, on_result
+        self._here = set(range(world.size))
+        self._called: set[int] = set()  # told to stop in the middle of a trial
+        self._free: list[int] = []
 
-    while here:
-        if stop.is_requested():
-            for rank in here - called:
-                send(rank, None)
-            called |= here
-        # Others first: each answer to this rank's own worker is a fight of two threads for one
-        # interpreter, and with trials that short its core serves all better by answering.
-        message = world.poll(tag=Tag.FREE) or local.poll()
-        if message is None:
-            pause()
-            continue
-        pause.reset()
-        rank, _, report = message
+    def run(self) -> None:
+        pause = Backoff()
+        while self._here:
+            if self._stop.is_requested():
+                self._call_home()
+            # Others first: each answer to this rank's own worker is a fight of two threads for one
+            # interpreter, and with trials that short its core serves all better by answering.
+            message = self._world.poll() or self._local.poll()
+            if message is None:
+                pause()
+                continue
+            pause.reset()
+            self._hear(*message)
+            self._serve()
+
+    def _hear(self, rank: int, tag: int, report: Any) -> None:
+        if tag == Tag.RUNG:
+            if rank not in self._called:  # else our call has crossed it, and answers
+                self._send(rank, Tag.MAY_GO_ON, self._jobs.may_go_on(report))
+            return
         if report.result is not None:
-            jobs.note(report.result)
-            best = min(best, merit(report.result))
-            on_result(report.result)
+            self._jobs.note(report.result)
+            self._best = min(self._best, merit(report.result))
+            self._on_result(report.result)
         if report.stopped:
-            stop.request(report.stopped)
-        if rank in called:  # its report and our call have crossed, or this is its farewell
-            here.remove(rank)
-            continue
-        job = None if stop.is_requested() else jobs.take(rank, stop.time_left_s())
-        send(rank, None if job is None else Work(job, best))
-        if job is None:
-            here.remove(rank)
+            self._stop.request(report.stopped)
+        if rank in self._called:  # its report and our call have crossed, or this is its farewell
+            self._here.remove(rank)
+        else:
+            self._free.append(rank)
+
+    def _serve(self) -> None:
+        """Answer the free ranks; those that may find work in what others bring wait on."""
+        free, self._free = self._free, []
+        for rank in free:
+            is_over = self._stop.is_requested()
+            job = None if is_over else self._jobs.take(rank, self._stop.time_left_s())
+            if job is not None:
+                self._send(rank, Tag.WORK, Work(job, self._best))
+            elif self._jobs.may_get_more and not is_over:
+                self._free.append(rank)
+            else:
+                self._send(rank, Tag.HOME, None)
+                self._here.remove(rank)
+
+    def _call_home(self) -> None:
+        self._serve()
+        for rank in self._here - self._called:
+            self._send(rank, Tag.HOME, None)
+        self._called |= self._here
+
+    def _send(self, rank: int, tag: Tag, value: Work | bool | None) -> None:
+        if rank == 0:
+            self._local.answers.put(value)
+        else:
+            self._world.send(value, to=rank, tag=tag)
 
 
 def _manage_or_fail(world: World, local: _LocalLink, *others: Any) -> None:
     """Run the manager; its error becomes that of rank 0's worker, which ends the search."""
     try:
-        _manage(world, local, *others)
+        _Manager(world, local, *others).run()
     except BaseException as error:
         local.answers.put(error)
 
@@ -205,7 +249,7 @@ def _scatter(
     for job in share:
         if stop.is_requested():
             break
-        result = evaluate(Work(job, best), stop.is_requested)
+        result = evaluate(Work(job, best), Alone(stop))
         if result is not None:
             results.append(result)
             best = min(best, merit(result))
@@ -225,21 +269,33 @@ class _LocalLink:
     """Rank 0's worker and the manager beside it: two queues."""
 
     def __init__(self) -> None:
-        self.reports: queue.SimpleQueue[Free] = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[Work | BaseException | None] = queue.SimpleQueue()
+        self.reports: queue.SimpleQueue[tuple[Tag, Free | Result]] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Work | bool | BaseException | None] = queue.SimpleQueue()
+        self._is_called_home = False
 
     def ask(self, report: Free) -> Work | None:
-        self.reports.put(report)
+        answer = self._answer(Tag.FREE, report)
+        assert not isinstance(answer, bool)
+        return answer
+
+    def _answer(self, tag: Tag, report: Free | Result) -> Work | bool | None:
+        self.reports.put((tag, report))
         answer = self.answers.get()
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
     def tell(self, report: Free) -> None:
-        self.ask(report)  # the answer is there: that it was called home
+        self.reports.put((Tag.FREE, report))
 
     def is_called_home(self) -> bool:
-        return not self.answers.empty()  # nothing else comes while it trains, or an error
+        # Nothing else comes while it trains, or an error.
+        return self._is_called_home or not self.answers.empty()
+
+    def may_go_on(self, result: Result) -> bool:
+        answer = self._answer(Tag.RUNG, result)
+        self._is_called_home = answer is None
+        return answer is not False
 
     def raise_error(self) -> None:
         """Raise what the manager has raised since the worker went home."""
@@ -248,9 +304,9 @@ class _LocalLink:
             if isinstance(answer, BaseException):
                 raise answer
 
-    def poll(self) -> tuple[int, int, Free] | None:
+    def poll(self) -> tuple[int, Tag, Any] | None:
         """Take the worker's report, on the manager's side."""
-        return None if self.reports.empty() else (0, Tag.FREE, self.reports.get())
+        return None if self.reports.empty() else (0, *self.reports.get())
 
 
 class _RemoteLink:
@@ -271,3 +327,22 @@ class _RemoteLink:
     def is_called_home(self) -> bool:
         self._is_called_home |= self._world.poll(source=0, tag=Tag.HOME) is not None
         return self._is_called_home
+
+    def may_go_on(self, result: Result) -> bool:
+        self._world.send(result, to=0, tag=Tag.RUNG)
+        _, tag, answer = self._world.receive(source=0)
+        self._is_called_home |= tag == Tag.HOME
+        return answer is not False
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The link of a worker that nobody speaks to while it trains."""
+
+    stop: Stop
+
+    def is_called_home(self) -> bool:
+        return self.stop.is_requested()
+
+    def may_go_on(self, result: Result) -> bool:
+        return True

@@ -29,7 +29,7 @@ from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
-from hpo.report import Standing, compact, last_line
+from hpo.report import compact, last_line
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
 from hpo.train import Trainer
@@ -184,7 +184,7 @@ def _log_usage(world: World, worker: Worker, held: list[Plan]) -> None:
 
 def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop) -> None:
     """Train the winner once more, on rank 0, if its weights are missing; the others sleep."""
-    now = Standing(held.standing.trials, journal.replay(held.run.journal))
+    now = held.standing_now()
     lost = publish.missing_weights(held.run, now)
     if lost is not None and not stop.is_requested():
         plan.say(options, "the winner's weights are missing; it is trained once more for them")
@@ -192,19 +192,19 @@ def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop)
 
 
 def _progress(held: Plan, options: Options, world: World, remark: str | None) -> Progress:
-    jobs = held.jobs
+    jobs, n_jobs = held.jobs, held.start.n_jobs
     finished = [r for r in held.standing.finished if r.id not in held.retried]
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
     plan.say(
         options,
-        f"{len(held.standing.trials):,} combinations, {len(jobs):,} to train on {ranks}"
+        f"{len(held.standing.trials):,} combinations, {n_jobs:,} to train on {ranks}"
         f" ({world.library}), about {duration(jobs.left_s() / world.size)}; {_images(held)};"
         f" run directory {held.run}",
     )
     if remark is not None:
         plan.say(options, remark)
     progress = Progress(
-        held.start.n_jobs + len(finished),
+        n_jobs + len(finished),
         world.size,
         varied=[name for name, values in held.record.space.items() if len(values) > 1],
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
@@ -224,6 +224,8 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
     log = RunDir(options.out).log_of(result.id)
     progress.count(result)
     score = "failed" if result.score is None else f"{result.score:.4f}"
+    if result.status is Status.PRUNED:
+        score += f", pruned after epoch {result.epochs},"
     line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
     _logger.info("%s %s", result.id, line)
     if options.verbose:

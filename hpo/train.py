@@ -17,7 +17,7 @@ from hpo.cost import MAX_NETWORKS, split_sizes
 from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
 from hpo.errors import DivergedError
-from hpo.trial import Config, Trial, canonical
+from hpo.trial import Config, Rung, Trial, canonical
 from hpo.usage import Usage
 
 MAX_NETWORK_BYTES = 1 << 30  # of compiled ones that a rank keeps
@@ -54,6 +54,21 @@ class Progress:
     @property
     def best(self) -> Epoch:
         return min(self.history, key=lambda epoch: epoch.merit)
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs are over."""
+        return len(self.history)
+
+    @property
+    def rung(self) -> int:
+        """After which epoch it stands; 0 within one."""
+        return self.n_epochs if self.trained == self.validated == Tally() else 0
+
+    def at(self, epoch: int) -> Rung:
+        """Say what it had come to after an epoch."""
+        best = min(self.history[:epoch], key=lambda epoch: epoch.merit)
+        return Rung(epoch, best.val_accuracy, best.val_loss, best.epoch)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -7,16 +7,16 @@ import time
 import traceback
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hpo import journal, lock
 from hpo.arrays import UNREADABLE, save_arrays
 from hpo.errors import DivergedError, LockLostError
+from hpo.order import Job
 from hpo.report import settings_text
 from hpo.rundir import RunDir, write_whole
-from hpo.schedule import IsCalledHome, Work
+from hpo.schedule import Alone, Link, Work
 from hpo.state import RankState
 from hpo.stopping import Stop
 from hpo.train import Epoch, Progress, Trainer, Training
@@ -58,61 +58,58 @@ class Worker:
         self.usage = trainer.usage
         self._saved: list[Merit] = []  # trials of this rank whose weights are in models/
 
-    def evaluate(self, work: Work, is_called_home: IsCalledHome) -> Result | None:
+    def evaluate(self, work: Work, link: Link) -> Result | None:
         """Train a trial and journal its result; None if it was stopped and saved instead.
 
         Raises:
             LockLostError: if another start has taken over the run directory.
         """
         with self.usage.counts("work_s"):
-            return self._evaluate(work, is_called_home)
+            return self._evaluate(work, link)
 
-    def _evaluate(self, work: Work, is_called_home: IsCalledHome) -> Result | None:
-        trial, attempt = work.job.trial, work.job.attempt
+    def _evaluate(self, work: Work, link: Link) -> Result | None:
+        job, attempt = work.job, work.job.attempt
         lock.check_held(*self._held)
-        self._state.trains(trial.id)
-        folder = _Folder(self._run, trial)
+        self._state.trains(job.trial.id)
+        folder = _Folder(self._run, job.trial)
         last = attempt + self._retries
         while True:
             folder.say(f"attempt {attempt} on host {self._signature.host}")
-            tried = self._try(trial, attempt, folder, is_called_home)
+            tried = self._try(job, attempt, folder, link)
             if tried is None:
                 self._state.rests()
                 return None
             if tried.is_final or attempt == last:
                 break
             attempt += 1
-        self._publish(tried, work.best)
+        self._publish(tried, work)
         score = "" if tried.result.score is None else f": score {tried.result.score}"
         folder.say(f"{tried.result.status.value}{score}")
-        folder.forget_checkpoint()
+        if tried.result.status is not Status.PRUNED:
+            folder.forget_checkpoint()
         self._state.rests()
         return tried.result
 
-    def _try(
-        self, trial: Trial, attempt: int, folder: _Folder, is_called_home: IsCalledHome
-    ) -> _Tried | None:
+    def _try(self, job: Job, attempt: int, folder: _Folder, link: Link) -> _Tried | None:
         """Train a trial once; what it raises is a value, as the search goes on."""
         training: Training | None = None
         try:
-            training = self._begin(trial, folder)
-            if not self._train(training, folder, is_called_home):
+            training = self._begin(job.trial, folder)
+            status = self._train(training, job, folder, link)
+            if status is None:
                 return None
-            best = training.progress.best
-            score, val_loss = best.val_accuracy, best.val_loss
-            done = {"score": score, "val_loss": val_loss, "best_epoch": best.epoch}
-            result = self._result(trial, attempt, training, Status.DONE, **done)
+            result = self._result(job, attempt, training, status)
             return _Tried(result, training.best_weights, is_final=True)
         except (OSError, LockLostError):
             raise  # of this program's own files, not of the trial
         except DivergedError as error:
-            result = self._result(trial, attempt, training, Status.FAILED, error=str(error))
+            result = self._result(job, attempt, training, Status.FAILED, str(error))
             return _Tried(result, [], is_final=True)  # trying again would give the same
         except Exception as error:
             text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
             folder.say(text)
             folder.forget_checkpoint()
-            result = self._result(trial, attempt, training, Status.FAILED, error=text)
+            result = self._result(job, attempt, training, Status.FAILED, text)
             return _Tried(result, [], is_final=False)
 
     def train_for_weights(self, trial: Trial) -> None:
@@ -124,7 +121,7 @@ class Worker:
         folder = _Folder(self._run, trial)
         folder.say("trained once more, for its weights")
         training = self._begin(trial, folder)
-        if self._train(training, folder, self._stop.is_requested):
+        if self._train(training, Job(trial, "", 0.0), folder, Alone(self._stop)):
             save_arrays(self._run.weights(trial.id), best=training.best_weights)
             folder.forget_checkpoint()
         self._state.rests()
@@ -143,58 +140,78 @@ class Worker:
         folder.rewrite([])
         return self._trainer.begin(trial)
 
-    def _train(self, training: Training, folder: _Folder, is_called_home: IsCalledHome) -> bool:
-        """Train to the end, or save the trial when the search is to stop and give False."""
+    def _train(self, training: Training, job: Job, folder: _Folder, link: Link) -> Status | None:
+        """Train to the end or a rung; None if the trial was saved as the search is to stop."""
         saved_s = checked_s = time.monotonic()
+        asked = job.begin
         while not training.is_finished():
             now_s = time.monotonic()
-            is_stopping = self._stop.is_requested() or is_called_home()
+            is_stopping = self._stop.is_requested() or link.is_called_home()
             is_to_save = is_stopping or now_s - saved_s > CHECKPOINT_EVERY_S
             if is_to_save or now_s - checked_s > lock.RENEW_S:
                 lock.check_held(*self._held)
                 checked_s = now_s
             if is_to_save:
-                training.save(folder.checkpoint)
-                self._state.saved()
+                self._save(training, folder)
                 saved_s = now_s
             if is_stopping:
-                folder.say(f"stopped and saved in epoch {len(training.progress.history) + 1}")
-                return False
+                folder.say(f"stopped and saved in epoch {training.progress.n_epochs + 1}")
+                return None
+            rung = training.progress.rung
+            if rung in job.rungs and rung > asked:
+                asked = rung
+                so_far = self._result(job, job.attempt, training, Status.PRUNED)
+                if not link.may_go_on(so_far):
+                    self._save(training, folder)
+                    return Status.PRUNED
+                continue  # it may have been called home instead
             epoch = training.advance()
             if epoch is not None:
                 folder.add(epoch)
                 self._state.epoch(epoch.epoch)
-        return True
+        return Status.DONE
+
+    def _save(self, training: Training, folder: _Folder) -> None:
+        training.save(folder.checkpoint)
+        self._state.saved()
 
     def _result(
         self,
-        trial: Trial,
+        job: Job,
         attempt: int,
         training: Training | None,
         status: Status,
-        **outcome: Any,
+        error: str | None = None,
     ) -> Result:
         progress = training.progress if training else Progress()
-        return replace(
+        rungs = tuple(progress.at(epoch) for epoch in job.rungs if epoch <= progress.n_epochs)
+        result = replace(
             self._signature,
-            id=trial.id,
-            config=trial.config,
+            id=job.trial.id,
+            config=job.trial.config,
             status=status,
-            epochs=len(progress.history),
+            epochs=progress.n_epochs,
             seconds=round(progress.seconds, 3),
             attempt=attempt,
-            **outcome,
+            error=error,
+            rungs=rungs,
         )
+        if status is Status.FAILED:
+            return result
+        _, score, val_loss, best_epoch = progress.at(progress.n_epochs)
+        return replace(result, score=score, val_loss=val_loss, best_epoch=best_epoch)
 
-    def _publish(self, tried: _Tried, best: Merit) -> None:
+    def _publish(self, tried: _Tried, work: Work) -> None:
         """Put the result on disk; before it, its weights if it may be the winner."""
         result, mine = tried.result, merit(tried.result)
-        is_best = result.status is Status.DONE and mine < min([best, *self._saved])
-        if is_best:
+        is_done = result.status is Status.DONE
+        is_best = is_done and mine < min([work.best, *self._saved])
+        # With pruning the best may be one that has been trained ahead and will not count.
+        if is_best or (is_done and work.job.rungs):
             save_arrays(self._run.weights(result.id), best=tried.weights)
         lock.check_held(*self._held)
         self._writer.append(result)
-        if is_best:
+        if is_best and not work.job.rungs:
             for _, _, beaten in self._saved:
                 self._run.weights(beaten).unlink(missing_ok=True)
             self._saved = [mine]
