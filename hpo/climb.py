@@ -81,6 +81,9 @@ class Climb(Queue):
             super().note(replace(result, seconds=max(0.0, result.seconds - spent_s)))
             self._results[result.id] = result
             self._pruner.note(result)
+            # Its word may have come while it was being saved.
+            if self._is_free(result.id) and self._pruner.goes_on(result.id):
+                self._continue(result.id)
             self._resume()
 
     def _resume(self) -> None:

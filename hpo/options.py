@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from hpo import __version__, launcher
 from hpo.errors import InputError
-from hpo.pruning import COMPARING, NAMES, Rules
+from hpo.pruning import COMPARING, NAMES, Pruning
 
 EPILOG = """\
 exit codes: 0 done, 1 failed, 2 bad input, 75 stopped early: run the same command again to go on
@@ -36,10 +36,10 @@ class Options:
     fresh: bool = False
     time_limit_min: float | None = None
     retry_failed: bool = False
-    pruner: str = Rules.pruner
-    eta: int = Rules.eta
-    min_epochs: int = Rules.min_epochs
-    patience: int = Rules.patience
+    pruner: str = Pruning.pruner
+    eta: int = Pruning.eta
+    min_epochs: int = Pruning.min_epochs
+    patience: int = Pruning.patience
     quiet: bool = False
     verbose: bool = False
     precision: str = "float32"

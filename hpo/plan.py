@@ -34,7 +34,7 @@ from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import Options
 from hpo.order import Job, Queue
-from hpo.pruning import Rules
+from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Grid
@@ -80,7 +80,7 @@ class Plan:
         return sampling.standing(
             self.standing.trials,
             journal.replay(self.run.journal),
-            Rules.of(self.record.options),
+            Pruning.of(self.record.options),
             self.record.data["side"],
         )
 
@@ -138,7 +138,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         state.bury(run)
         results = journal.replay(run.journal)
         results |= _fail_deadly(run, name, trials, results)
-        rules = Rules.of(its.options)
+        rules = Pruning.of(its.options)
         standing = sampling.standing(trials, results, rules, dataset.side)
         retried = _to_retry(run, options, standing)
         jobs = _jobs(run, options, standing, dataset, retried)
@@ -275,7 +275,7 @@ def _jobs(
         if trial.id not in standing.counts or trial.id in retried
     ]
     jobs = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
-    rules = Rules.of(asdict(options))
+    rules = Pruning.of(asdict(options))
     if rules.pruner == "none":
         return Queue(jobs)
     pruner = pruning.pruner(rules, sampling.members(standing.trials, dataset.side))

@@ -23,7 +23,7 @@ _SPREAD = (math.sqrt(5) - 1) / 2  # multiples of it fill the unit interval evenl
 
 
 @dataclass(frozen=True)
-class Rules:
+class Pruning:
     """Which pruner, and its numbers; of `options`, by the same names."""
 
     pruner: str = "none"
@@ -32,7 +32,7 @@ class Rules:
     patience: int = 3  # epochs without a better score
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Rules:
+    def of(cls, options: Mapping[str, Any]) -> Pruning:
         """Take them from among other options; those that a record lacks are the defaults."""
         return cls(**{f.name: options[f.name] for f in fields(cls) if f.name in options})
 
@@ -58,8 +58,11 @@ class Pruner(Protocol):
     def note(self, result: Result) -> None:
         """Hear what became of a trial, or how far it has come."""
 
+    def goes_on(self, trial_id: str) -> bool:
+        """Tell whether a trial that was stopped is to go on from where it stands."""
+
     def ready(self) -> list[str]:
-        """Name the trials that were stopped and are to go on; each is named once."""
+        """Name the trials that go on since this was asked last."""
 
     def likeliest(self, is_free: Callable[[str], bool]) -> str | None:
         """Name a trial that may be named by `ready` later, to train it ahead."""
@@ -68,7 +71,7 @@ class Pruner(Protocol):
         """Give what a result counts as; None while that is open."""
 
 
-def pruner(rules: Rules, members: Iterable[Member]) -> Pruner:
+def pruner(rules: Pruning, members: Iterable[Member]) -> Pruner:
     """Make the pruner of a search, which has heard of nothing yet."""
     if rules.pruner in ("asha", "hyperband"):
         return _Halving(rules, {member.id: member for member in members}.values())
@@ -78,7 +81,7 @@ def pruner(rules: Rules, members: Iterable[Member]) -> Pruner:
 
 
 def settled(
-    rules: Rules, members: Sequence[Member], results: Mapping[str, Result]
+    rules: Pruning, members: Sequence[Member], results: Mapping[str, Result]
 ) -> dict[str, Result]:
     """Give what counts of the members' results, by id: all that is not open."""
     if rules.pruner == "none":
@@ -123,6 +126,9 @@ class _Nothing:
     def note(self, result: Result) -> None:
         pass
 
+    def goes_on(self, trial_id: str) -> bool:
+        return False
+
     def ready(self) -> list[str]:
         return []
 
@@ -142,7 +148,7 @@ class _Stopping(_Nothing):
     D. Golovin et al., "Google Vizier", KDD 2017.
     """
 
-    def __init__(self, rules: Rules, members: Iterable[Member]) -> None:
+    def __init__(self, rules: Pruning, members: Iterable[Member]) -> None:
         self._rules = rules
         self._epochs = {member.id: member.epochs for member in members}
         self._seen: dict[int, dict[str, float]] = defaultdict(dict)  # epoch to first merits
@@ -176,7 +182,7 @@ class _Halving(_Nothing):
     L. Li et al., "Hyperband", JMLR 2018.
     """
 
-    def __init__(self, rules: Rules, members: Iterable[Member]) -> None:
+    def __init__(self, rules: Pruning, members: Iterable[Member]) -> None:
         self._rules = rules
         places = {member.id: (member.epochs, self._begin(member)) for member in members}
         self._ladders = {
@@ -227,9 +233,12 @@ class _Halving(_Nothing):
         ladder = self._ladder[result.id]
         self._ready += ladder.report(rung, merit_so_far(result))
 
+    def goes_on(self, trial_id: str) -> bool:
+        return self._ladder[trial_id].goes_on(trial_id)
+
     def ready(self) -> list[str]:
         found, self._ready = dict.fromkeys(self._ready), []
-        return [name for name in found if self._ladder[name].goes_on(name)]
+        return [name for name in found if self.goes_on(name)]
 
     def likeliest(self, is_free: Callable[[str], bool]) -> str | None:
         found = (ladder.likeliest(is_free) for ladder in self._ladders.values())

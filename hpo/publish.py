@@ -12,7 +12,7 @@ import numpy as np
 from hpo import architecture, data, hyperparameters, journal, quiet, record, report, sampling
 from hpo.arrays import UNREADABLE, load_arrays
 from hpo.errors import InputError
-from hpo.pruning import Rules
+from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
 from hpo.spacefile import Written
@@ -28,7 +28,7 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     grid = sampling.grid(Written(dict(its.space), {}, str(run.search)))
     trials = sampling.trials(grid, its.data["side"], its.identity)
     return sampling.standing(
-        trials, journal.replay(run.journal), Rules.of(its.options), its.data["side"]
+        trials, journal.replay(run.journal), Pruning.of(its.options), its.data["side"]
     )
 
 
@@ -41,7 +41,7 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
     Args:
         trials: all trials of the record's space, in grid order.
     """
-    side, rules = its.data["side"], Rules.of(its.options)
+    side, rules = its.data["side"], Pruning.of(its.options)
     results = journal.replay(run.journal)
     while True:
         now = sampling.standing(trials, results, rules, side)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hpo import architecture, cost, hyperparameters, pruning
 from hpo.errors import InputError
-from hpo.pruning import Member, Rules
+from hpo.pruning import Member, Pruning
 from hpo.report import Standing
 from hpo.space import Grid
 from hpo.spacefile import Written
@@ -53,7 +53,7 @@ def members(trials: Sequence[Trial], image_side: int) -> list[Member]:
 
 
 def standing(
-    trials: Sequence[Trial], results: Mapping[str, Result], rules: Rules, image_side: int
+    trials: Sequence[Trial], results: Mapping[str, Result], rules: Pruning, image_side: int
 ) -> Standing:
     """Compare trials with results, of which those count that pruning has done with."""
     its = [] if rules.pruner == "none" else members(trials, image_side)

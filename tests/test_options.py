@@ -35,6 +35,11 @@ def refusal(*argv: str) -> str:
         (["--epochs", ""], "argument --epochs: expected a whole number from 1, found ''"),
         (["--seed=-1"], "argument --seed: expected a whole number from 0, found '-1'"),
         (["--seed", "x"], "argument --seed: expected a whole number from 0, found 'x'"),
+        (["--eta", "1"], "argument --eta: expected a whole number from 2, found '1'"),
+        (
+            ["--min-epochs", "0"],
+            "argument --min-epochs: expected a whole number from 1, found '0'",
+        ),
         (["--threads", "0"], "argument --threads: expected a whole number from 1, found '0'"),
         (["--retries=-1"], "argument --retries: expected a whole number from 0, found '-1'"),
         (["--time-limit", "0"], "argument --time-limit: expected minutes above 0, found '0'"),
@@ -67,6 +72,21 @@ def test_parse_fresh_beside_shard_is_refused():
     )
 
 
+@pytest.mark.parametrize("pruner", ["median", "asha", "hyperband", "patience"])
+def test_parse_pruner_needs_ranks_that_speak(pruner):
+    assert refusal("--pruner", pruner, "--schedule", "scatter") == (
+        f"--pruner {pruner}: expected --schedule dynamic, found scatter, in which ranks do not"
+        " speak while they train"
+    )
+
+
+@pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
+def test_parse_pruner_that_compares_is_for_no_shard(pruner):
+    assert refusal("--pruner", pruner, "--shard", "1/2") == (
+        f"--pruner {pruner}: expected no --shard beside it, as it compares all trials"
+    )
+
+
 def test_parse_nothing_gives_the_defaults():
     assert parse([], is_first=True) == Options(
         data=None,
@@ -83,6 +103,10 @@ def test_parse_nothing_gives_the_defaults():
         fresh=False,
         time_limit_min=None,
         retry_failed=False,
+        pruner="none",
+        eta=3,
+        min_epochs=1,
+        patience=3,
         quiet=False,
         verbose=False,
         precision="float32",

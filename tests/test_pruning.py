@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.halving import Fate, Ladder, rungs
-from hpo.pruning import Member, Rules, pruner, settled, without_winner
+from hpo.pruning import Member, Pruning, pruner, settled, without_winner
 from hpo.trial import MINIMIZE, Result, Rung, Status, merit_so_far
 
 
@@ -82,7 +82,7 @@ def test_rungs_end_before_the_last_epoch(epochs, first, eta, found):
 class Search:
     """A search on some ranks: each takes a step of one trial at a time, in any order."""
 
-    def __init__(self, scores: dict[str, list[float]], rules: Rules) -> None:
+    def __init__(self, scores: dict[str, list[float]], rules: Pruning) -> None:
         self.scores = scores
         self.members = [Member(name, n, len(its)) for n, (name, its) in enumerate(scores.items())]
         self.pruner = pruner(rules, self.members)
@@ -135,7 +135,7 @@ class Search:
         return None
 
 
-def searched(scores: dict[str, list[float]], rules: Rules, n_ranks: int, chance: random.Random):
+def searched(scores: dict[str, list[float]], rules: Pruning, n_ranks: int, chance: random.Random):
     """Search with ranks of random speed; give what counts in the end."""
     search = Search(scores, rules)
     busy: dict[str, int] = {}
@@ -155,7 +155,7 @@ def searched(scores: dict[str, list[float]], rules: Rules, n_ranks: int, chance:
 @settings(max_examples=300)
 @given(searches, st.integers(2, 4), st.integers(1, 3), st.integers(1, 6), st.randoms())
 def test_halving_gives_the_same_for_every_number_of_ranks(scores, eta, first, n_ranks, chance):
-    rules = Rules("asha", eta=eta, min_epochs=first)
+    rules = Pruning("asha", eta=eta, min_epochs=first)
     search, counted = searched(scores, rules, n_ranks, chance)
     expected = halved(scores, eta, first)
     if any(expected[name] == len(its) for name, its in scores.items()):  # else another is rescued
@@ -179,7 +179,7 @@ def test_halving_gives_the_same_for_every_number_of_ranks(scores, eta, first, n_
 @settings(max_examples=100)
 @given(searches, st.integers(1, 6), st.randoms())
 def test_hyperband_gives_the_same_for_every_number_of_ranks(scores, n_ranks, chance):
-    rules = Rules("hyperband")
+    rules = Pruning("hyperband")
     _, alone = searched(scores, rules, 1, random.Random(0))
     _, counted = searched(scores, rules, n_ranks, chance)
     assert counted == alone
@@ -189,7 +189,7 @@ def test_hyperband_gives_the_same_for_every_number_of_ranks(scores, n_ranks, cha
 @settings(max_examples=100)
 @given(searches, st.sampled_from(["median", "patience"]), st.integers(1, 4), st.randoms())
 def test_stopping_ends_with_every_trial_counted_and_a_winner(scores, name, ranks, chance):
-    _, counted = searched(scores, Rules(name, patience=2), ranks, chance)
+    _, counted = searched(scores, Pruning(name, patience=2), ranks, chance)
     assert set(counted) == set(scores)
     done = [result for result in counted.values() if result.status is Status.DONE]
     assert done or all(result.status is Status.FAILED for result in counted.values())
@@ -198,7 +198,7 @@ def test_stopping_ends_with_every_trial_counted_and_a_winner(scores, name, ranks
 def test_a_pruned_trial_never_beats_one_that_was_trained_to_its_end():
     early, late = [0.9] + [0.1] * 8, [0.8] + [0.85] * 8
     scores = {"lucky": early, "steady": late} | {str(n): [0.1] * 9 for n in range(7)}
-    rules = Rules("asha", eta=9)
+    rules = Pruning("asha", eta=9)
     _, counted = searched(scores, rules, 1, random.Random(0))
     assert counted["steady"].status is Status.PRUNED
     assert counted["lucky"].status is Status.DONE  # the only one that went on
@@ -206,20 +206,20 @@ def test_a_pruned_trial_never_beats_one_that_was_trained_to_its_end():
 
 def test_the_median_prunes_below_it_and_keeps_what_equals_it():
     scores = {str(n): [0.5, 0.5] for n in range(5)} | {"worse": [0.4, 0.9], "equal": [0.5, 0.9]}
-    _, counted = searched(scores, Rules("median"), 1, random.Random(0))
+    _, counted = searched(scores, Pruning("median"), 1, random.Random(0))
     assert counted["worse"].status is Status.PRUNED
     assert counted["equal"].status is Status.DONE
 
 
 def test_patience_prunes_what_does_not_improve():
     scores = {"flat": [0.5] * 9, "rising": [n / 10 for n in range(9)]}
-    _, counted = searched(scores, Rules("patience", patience=3), 1, random.Random(0))
+    _, counted = searched(scores, Pruning("patience", patience=3), 1, random.Random(0))
     assert counted["flat"].epochs == 4
     assert counted["rising"].status is Status.DONE
 
 
 def test_a_smaller_score_is_better_where_that_is_the_goal():
-    rules = Rules("asha", eta=2)
+    rules = Pruning("asha", eta=2)
     members = [Member(name, 0, 2) for name in "ab"]
     its = pruner(rules, members)
     for name, score in (("a", 0.1), ("b", 0.2)):
@@ -230,7 +230,7 @@ def test_a_smaller_score_is_better_where_that_is_the_goal():
 
 
 def test_a_failed_trial_keeps_no_place():
-    rules = Rules("asha", eta=2)
+    rules = Pruning("asha", eta=2)
     members = [Member(name, n, 2) for n, name in enumerate("abcd")]
     its = pruner(rules, members)
     for name in "ab":
@@ -242,15 +242,15 @@ def test_a_failed_trial_keeps_no_place():
 def test_without_pruning_what_was_pruned_is_still_to_be_trained():
     members = [Member("a", 0, 9)]
     pruned = curve("a", [0.5], Status.PRUNED)
-    assert settled(Rules(), members, {"a": pruned}) == {}
+    assert settled(Pruning(), members, {"a": pruned}) == {}
 
 
 def test_if_all_are_pruned_the_best_goes_on():
     members = [Member(name, 0, 9) for name in "ab"]
     results = {name: curve(name, [0.5 + (name == "b")], Status.PRUNED) for name in "ab"}
-    assert settled(Rules("patience"), members, results) == {"a": results["a"]}
+    assert settled(Pruning("patience"), members, results) == {"a": results["a"]}
     results["b"] = curve("b", [0.6] * 9)
-    assert settled(Rules("patience"), members, results) == results
+    assert settled(Pruning("patience"), members, results) == results
 
 
 @given(st.integers(1, 40), st.integers(2, 4), st.randoms())
