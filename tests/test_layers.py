@@ -18,9 +18,9 @@ LEVELS = {
         *("rundir", "stopping", "trial", "updates", "usage"),
     ],
     1: [
-        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "job", "journal", "lock"),
-        *("options", "order", "record", "report", "scheduler", "seeds", "space", "spacefile"),
-        "world",
+        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "domain", "job", "journal"),
+        *("lock", "options", "order", "record", "report", "scheduler", "seeds", "space"),
+        *("spacefile", "world"),
     ],
     2: [
         *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "jobfile"),
