@@ -18,13 +18,13 @@ LEVELS = {
         *("rundir", "stopping", "trial", "updates", "usage"),
     ],
     1: [
-        *("architecture", "arrayfile", "arrays", "backend", "csvfile", "domain", "job", "journal"),
-        *("lock", "options", "order", "record", "report", "scheduler", "seeds", "space"),
-        *("spacefile", "world"),
+        *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "domain"),
+        *("job", "journal", "lock", "options", "order", "record", "report", "scheduler"),
+        *("seeds", "space", "spacefile", "world"),
     ],
     2: [
-        *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "jobfile"),
-        *("models", "progress", "schedule", "sitefile", "state"),
+        *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
+        *("jobfile", "models", "progress", "schedule", "sitefile", "state"),
     ],
     3: ["data", "sampling", "walltime"],
     4: ["graph", "plain", "publish", "train"],
