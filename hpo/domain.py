@@ -17,6 +17,7 @@ Number = int | float
 MOST_VALUES = 1_000_000
 _LEAST_SHARE = 2.0**-53  # a normal distribution has no value at 0
 _MOST_SIGMAS = 9  # beyond what any share asks for
+_RARE = 0.00135  # lies beyond three sigmas
 _LARGEST_EXPONENT = math.log(1e300)
 
 
@@ -145,6 +146,18 @@ def values(domain: Domain) -> list[object] | None:
         return list(domain.values)
     assert isinstance(domain, Range)
     return [_nth(domain, index) for index in range(n)]
+
+
+def ends(domain: Domain) -> list[object]:
+    """Give the values that others lie between: all choices, or (nearly) the lowest and highest."""
+    if isinstance(domain, Choices):
+        return list(domain.values)
+    if isinstance(domain, Range):
+        n = count(domain)
+        if n is None:
+            return [float(domain.low), float(domain.high)]
+        return [_nth(domain, 0), _nth(domain, n - 1)]
+    return [at(domain, _RARE), at(domain, 1 - _RARE)]
 
 
 def described(domain: Domain) -> object:

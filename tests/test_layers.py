@@ -18,20 +18,25 @@ LEVELS = {
         *("rundir", "stopping", "trial", "updates", "usage"),
     ],
     1: [
-        *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "domain"),
-        *("job", "journal", "lock", "options", "order", "record", "report", "scheduler"),
-        *("seeds", "space", "spacefile", "world"),
+        *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "document"),
+        *("domain", "job", "journal", "lock", "options", "order", "record", "report", "rules"),
+        *("scheduler", "seeds", "world"),
     ],
     2: [
         *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
-        *("jobfile", "models", "progress", "schedule", "sitefile", "state"),
+        *("jobfile", "models", "progress", "schedule", "sitefile", "space", "state"),
     ],
-    3: ["data", "sampling", "walltime"],
-    4: ["graph", "plain", "publish", "train"],
-    5: ["library", "plan", "status", "worker"],
-    6: ["search", "submit"],
-    7: ["cli", "commands"],
-    8: ["__main__"],
+    3: ["data", "walltime", "written"],
+    4: ["graph", "plain", "sampling", "spaceyaml", "train"],
+    5: [
+        *("jobspec", "library", "paramsfile", "spacetext", "sweepfile", "tablefile", "worker"),
+    ],
+    6: ["spacefile"],
+    7: ["publish"],
+    8: ["plan", "status"],
+    9: ["search", "submit"],
+    10: ["cli", "commands"],
+    11: ["__main__"],
 }
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {
