@@ -28,6 +28,7 @@ class Constraint:
 
     names: Sequence[str]
     holds: Callable[[Mapping[str, object]], bool]
+    place: str = "constraints"  # where it stands, for messages
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,8 @@ class Grid(Combinations):
         self._n_tried += math.prod(map(len, values.values()))
         if self._n_tried > MOST_TRIED:
             raise InputError(
-                f"expected at most {MOST_TRIED:,} combinations of what constraints tie together,"
-                f" found more of {', '.join(names)}"
+                f"{tie.place}: expected at most {MOST_TRIED:,} combinations of what is tied"
+                f" together, found more of {', '.join(names)}"
             )
         tried = itertools.product(*values.values())
         kept = [some for some in tried if tie.holds(dict(zip(names, some, strict=True)))]
@@ -215,14 +215,24 @@ class Grid(Combinations):
 
     def _deciding(self, names: Iterable[str]) -> set[str]:
         """Add what the user's conditions and constraints on some hyperparameters depend on."""
-        kept = set(names)
-        while True:
-            more = {other for name in kept & self.when.keys() for other in self.when[name].depends}
-            for constraint in self.constraints:
-                more |= set(constraint.names) if kept & set(constraint.names) else set()
-            if kept >= more & self.values.keys():
-                return kept
-            kept |= more & self.values.keys()
+        # Where a constraint cannot be fulfilled, it leaves out what brings it into use as well.
+        tied = [self._with_depends(its.names, self.conditions) for its in self.constraints]
+        kept, before = set(names), set[str]()
+        while kept != before:
+            before = kept
+            kept = self._with_depends(kept, {}).union(*(tie for tie in tied if tie & kept))
+        return kept
+
+    def _with_depends(self, names: Iterable[str], conditions: Mapping[str, Condition]) -> set[str]:
+        found = set(names) & self.values.keys()
+        left = list(found)
+        while left:
+            name = left.pop()
+            for its in (self.when, conditions):
+                more = set(its[name].depends) & self.values.keys() if name in its else set()
+                left += more - found
+                found |= more
+        return found
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
@@ -248,7 +258,7 @@ def _ties(constraints: Iterable[Constraint]) -> list[Constraint]:
             ties.remove(tie)
             names, joined = names | tie[0], tie[1] + joined
         ties.append((names, joined))
-    return [Constraint(sorted(names), _all(joined)) for names, joined in ties]
+    return [Constraint(sorted(names), _all(joined), joined[0].place) for names, joined in ties]
 
 
 def _all(constraints: Sequence[Constraint]) -> Callable[[Mapping[str, object]], bool]:

@@ -247,4 +247,4 @@ def _constraint(text: str, place: str) -> Constraint:
         rule = expression.parsed(text)
     except InputError as error:
         raise InputError(f"{place}: constraints: {error}") from error
-    return Constraint(rule.names, holds)
+    return Constraint(rule.names, holds, f"{place}: constraints")
