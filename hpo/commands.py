@@ -94,10 +94,12 @@ def _space(arguments: argparse.Namespace) -> int:
     written = spacefile.with_set(spacefile.read(arguments.space), arguments.set)
     if arguments.convert is not None:
         return _convert(written, arguments.convert)
+    is_known = sampling.is_known(written)
+    if is_known:
+        sampling.check(written)
     if written.continuous:
         print(_sampled(written))
-    elif sampling.is_known(written):
-        sampling.check(written)
+    elif is_known:
         print(_counted(sampling.grid(written), arguments.data))
     else:
         print(f"{_combinations(written.grid({}, {}))}, {_unknown(written)}")

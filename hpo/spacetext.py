@@ -29,7 +29,11 @@ def yaml(written: Written) -> str:
     found = spaceyaml.described(written)
     constraints = found.pop(spaceyaml.CONSTRAINTS, None)
     alternatives: Any = found.pop(spaceyaml.ALTERNATIVES, None)
-    text = "".join(f"{_key(name)}: {_flow(its)}\n" for name, its in found.items())
+    text = ""
+    if written.settings:
+        said = ", ".join(f"{name} {yaml_value(its)}" for name, its in written.settings.items())
+        text += f"# {written.name} also says: {said}\n"
+    text += "".join(f"{_key(name)}: {_flow(its)}\n" for name, its in found.items())
     if constraints is not None:
         text += f"{spaceyaml.CONSTRAINTS}: {_flow(constraints)}\n"
     if alternatives is not None:

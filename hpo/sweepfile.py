@@ -13,7 +13,7 @@ from hpo import spaceyaml
 from hpo.document import Document
 from hpo.domain import Domain, Normal, Range
 from hpo.errors import InputError
-from hpo.spaceyaml import choices, number
+from hpo.spaceyaml import number
 from hpo.written import Written
 
 _METHODS = {"grid": "grid", "random": "random", "bayes": "tpe"}
@@ -58,112 +58,114 @@ def _collect(
         if isinstance(found.get("parameters"), Mapping):
             _collect(document.part(key, "parameters"), f"{name}.", domains, places)
             continue
-        domains[name], places[name] = _domain(found, f"{place}: {name}"), place
+        domains[name], places[name] = _read(found, f"{place}: {name}"), place
 
 
-def _domain(found: Parameter, place: str) -> Domain:
-    distribution = found.get("distribution") or _usual(found, place)
+def _read(found: Parameter, place: str) -> Domain:
+    return spaceyaml.made(place, lambda: _domain(found))
+
+
+def _domain(found: Parameter) -> Domain:
+    distribution = found.get("distribution") or _usual(found)
     make = _DISTRIBUTIONS.get(distribution) if isinstance(distribution, str) else None
     if make is None:
         raise InputError(
-            f"{place}: distribution: expected one of {', '.join(_DISTRIBUTIONS)},"
-            f" found {distribution!r}"
+            f"distribution: expected one of {', '.join(_DISTRIBUTIONS)}, found {distribution!r}"
         )
-    return spaceyaml.made(place, lambda: make(found, place))
+    return make(found)
 
 
-def _usual(found: Parameter, place: str) -> str:
+def _usual(found: Parameter) -> str:
     """Name the distribution that W&B takes where none is named."""
     if "values" in found:
         return "categorical"
     if "value" in found:
         return "constant"
-    low, high = _bounds(found, place)
+    low, high = _bounds(found)
     return "int_uniform" if isinstance(low, int) and isinstance(high, int) else "uniform"
 
 
-def _needed(found: Parameter, key: str, place: str) -> Any:
+def _needed(found: Parameter, key: str) -> Any:
     if key not in found:
-        raise InputError(f"{place}: expected {key}, found {', '.join(map(str, found)) or 'none'}")
+        raise InputError(f"expected {key}, found {', '.join(map(str, found)) or 'none'}")
     return found[key]
 
 
-def _bounds(found: Parameter, place: str) -> tuple[int | float, int | float]:
-    low, high = (number(_needed(found, key, place), f"{place}: {key}") for key in ("min", "max"))
+def _bounds(found: Parameter) -> tuple[int | float, int | float]:
+    low, high = (number(_needed(found, key), key) for key in ("min", "max"))
     if low > high:
-        raise InputError(f"{place}: expected min up to max, found min {low} above max {high}")
+        raise InputError(f"expected min up to max, found min {low} above max {high}")
     return low, high
 
 
-def _categorical(found: Parameter, place: str) -> Domain:
-    values = _needed(found, "values", place)
+def _categorical(found: Parameter) -> Domain:
+    values = _needed(found, "values")
     if not isinstance(values, list):
-        raise InputError(f"{place}: values: expected a list, found {values!r:.60}")
-    return spaceyaml.read(
-        {key: found[key] for key in ("values", "probabilities") if key in found}, place
-    )
+        raise InputError(f"values: expected a list, found {values!r:.60}")
+    wanted = {key: found[key] for key in ("values", "probabilities") if key in found}
+    return spaceyaml.read(wanted, "values")
 
 
-def _constant(found: Parameter, place: str) -> Domain:
-    return choices([_needed(found, "value", place)], place)
+def _constant(found: Parameter) -> Domain:
+    return spaceyaml.choices([_needed(found, "value")], "value")
 
 
-def _int_uniform(found: Parameter, place: str) -> Domain:
-    return Range(*_bounds(found, place), is_integer=True)
+def _int_uniform(found: Parameter) -> Domain:
+    return Range(*_bounds(found), is_integer=True)
 
 
-def _uniform(found: Parameter, place: str) -> Domain:
-    return Range(*_bounds(found, place))
+def _uniform(found: Parameter) -> Domain:
+    return Range(*_bounds(found))
 
 
-def _q_uniform(found: Parameter, place: str) -> Domain:
-    return _multiples(found, place, *_bounds(found, place), log=False)
+def _q_uniform(found: Parameter) -> Domain:
+    return _multiples(found, *_bounds(found), log=False)
 
 
-def _log_uniform(found: Parameter, place: str) -> Domain:
-    return Range(*_exponentials(found, place), log=True)
+def _log_uniform(found: Parameter) -> Domain:
+    return Range(*_exponentials(found), log=True)
 
 
-def _q_log_uniform(found: Parameter, place: str) -> Domain:
-    return _multiples(found, place, *_exponentials(found, place), log=True)
+def _q_log_uniform(found: Parameter) -> Domain:
+    return _multiples(found, *_exponentials(found), log=True)
 
 
-def _inv_log_uniform(found: Parameter, place: str) -> Domain:
-    low, high = _exponentials(found, place)  # of log(1/X)
+def _inv_log_uniform(found: Parameter) -> Domain:
+    low, high = _exponentials(found)  # of log(1/X)
     return Range(1 / high, 1 / low, log=True)
 
 
-def _log_uniform_values(found: Parameter, place: str) -> Domain:
-    return Range(*_bounds(found, place), log=True)
+def _log_uniform_values(found: Parameter) -> Domain:
+    return Range(*_bounds(found), log=True)
 
 
-def _q_log_uniform_values(found: Parameter, place: str) -> Domain:
-    return _multiples(found, place, *_bounds(found, place), log=True)
+def _q_log_uniform_values(found: Parameter) -> Domain:
+    return _multiples(found, *_bounds(found), log=True)
 
 
-def _normal(found: Parameter, place: str, *, log: bool = False, has_step: bool = False) -> Domain:
-    mean = number(found.get("mu", 0), f"{place}: mu")
-    std = number(found.get("sigma", 1), f"{place}: sigma")
-    return Normal(mean, std, log, _step(found, place) if has_step else None)
+def _normal(found: Parameter, *, log: bool = False, has_step: bool = False) -> Domain:
+    mean = number(found.get("mu", 0), "mu")
+    std = number(found.get("sigma", 1), "sigma")
+    return Normal(mean, std, log, _step(found) if has_step else None)
 
 
-def _exponentials(found: Parameter, place: str) -> tuple[float, float]:
-    low, high = _bounds(found, place)
+def _exponentials(found: Parameter) -> tuple[float, float]:
+    low, high = _bounds(found)
     if not -700 < low <= high < 700:
         raise InputError(f"expected exponents of e as min and max, found {low} and {high}")
     return math.exp(low), math.exp(high)
 
 
-def _step(found: Parameter, place: str) -> int | float:
-    step = number(found.get("q", 1), f"{place}: q")
+def _step(found: Parameter) -> int | float:
+    step = number(found.get("q", 1), "q")
     if not 0 < step < math.inf:
         raise InputError(f"q: expected a number above 0, found {step}")
     return step
 
 
-def _multiples(found: Parameter, place: str, low: float, high: float, *, log: bool) -> Domain:
+def _multiples(found: Parameter, low: float, high: float, *, log: bool) -> Domain:
     """Give the multiples of q between two bounds, as W&B rounds to them."""
-    step = _step(found, place)
+    step = _step(found)
     if not math.isfinite(low / step) or not math.isfinite(high / step):
         raise InputError(f"expected finite min and max, found {low} and {high}")
     if log and low <= 0:
@@ -174,7 +176,7 @@ def _multiples(found: Parameter, place: str, low: float, high: float, *, log: bo
     return Range(first * step, last * step, log, step, isinstance(step, int))
 
 
-_DISTRIBUTIONS: dict[str, Callable[[Parameter, str], Domain]] = {
+_DISTRIBUTIONS: dict[str, Callable[[Parameter], Domain]] = {
     "constant": _constant,
     "categorical": _categorical,
     "categorical_w_probabilities": _categorical,
@@ -188,9 +190,9 @@ _DISTRIBUTIONS: dict[str, Callable[[Parameter, str], Domain]] = {
     "inv_log_uniform": _inv_log_uniform,
     "inv_log_uniform_values": _log_uniform_values,  # the same distribution
     "normal": _normal,
-    "q_normal": lambda found, place: _normal(found, place, has_step=True),
-    "log_normal": lambda found, place: _normal(found, place, log=True),
-    "q_log_normal": lambda found, place: _normal(found, place, log=True, has_step=True),
+    "q_normal": lambda found: _normal(found, has_step=True),
+    "log_normal": lambda found: _normal(found, log=True),
+    "q_log_normal": lambda found: _normal(found, log=True, has_step=True),
 }
 
 
