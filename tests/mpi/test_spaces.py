@@ -43,8 +43,8 @@ def test_conditions_and_constraints_go_on_from_what_is_recorded(tmp_path: Path) 
     assert [
         (row["optimizer"], row["weight_decay"], row["config_epochs"]) for row in runs.rows(out)
     ] == [
-        ("adam", "null", "1"),
-        ("adam", "null", "2"),
+        ("adam", "", "1"),
+        ("adam", "", "2"),
         ("adamw", "0.01", "1"),
         ("adamw", "0.1", "1"),
         ("adamw", "0.01", "2"),
