@@ -16,15 +16,16 @@ from hpo import (
     quiet,
     sampling,
     spacefile,
+    spacetext,
     status,
     submit,
 )
 from hpo.errors import ExitCode, InputError
 from hpo.options import default_out
 from hpo.progress import duration
-from hpo.report import yaml_value
 from hpo.rundir import RunDir, write_whole
-from hpo.space import Grid
+from hpo.space import Combinations
+from hpo.written import Written
 
 # Costs of at most this many kinds of trials are added up; of more, an even sample.
 _SAMPLE = 10_000
@@ -55,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         default="rismpi.py",
         metavar="FILE|NAME",
-        help="a YAML file, a script with SPACE = {…}, quick, ris or big; default rismpi.py",
+        help="a space, sweep, job specification, params.yaml, CSV or Excel table (docs/spaces.md),"
+        " a script with SPACE = {…}, quick, ris or big; default rismpi.py",
     )
     space.add_argument("--set", action="append", default=[], metavar="KEY=V[,V…]")
     space.add_argument(
@@ -63,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="the images to estimate the cost for; default ./train.csv if it is there,"
         " else scikit-learn's digits",
+    )
+    space.add_argument(
+        "--convert",
+        nargs="?",
+        const="-",
+        metavar="OUT.yaml",
+        help="write it as this program's own YAML; default: standard output",
     )
     space.set_defaults(run=_space)
 
@@ -83,27 +92,67 @@ def _parser() -> argparse.ArgumentParser:
 
 def _space(arguments: argparse.Namespace) -> int:
     written = spacefile.with_set(spacefile.read(arguments.space), arguments.set)
-    hyperparameters.check(written.values, written.places)
+    if arguments.convert is not None:
+        return _convert(written, arguments.convert)
+    is_known = sampling.is_known(written)
+    if is_known:
+        sampling.check(written)
+    if written.continuous:
+        print(_sampled(written))
+    elif is_known:
+        print(_counted(sampling.grid(written), arguments.data))
+    else:
+        print(f"{_combinations(written.grid({}, {}))}, {_unknown(written)}")
+    print("\n".join(spacetext.lines(written)))
+    return ExitCode.DONE
+
+
+def _convert(written: Written, out: str) -> int:
+    """Write a space as this program's own YAML."""
+    text = spacetext.yaml(written)
+    if out == "-":
+        sys.stdout.write(text)
+    else:
+        try:
+            write_whole(Path(out), text)
+        except OSError as error:
+            raise InputError(f"--convert {out}: {error.strerror}") from error
+    return ExitCode.DONE
+
+
+def _combinations(grid: Combinations) -> str:
+    return f"{grid.count:,} combination{'s' if grid.count > 1 else ''}"
+
+
+def _sampled(written: Written) -> str:
+    n, n_continuous = len(written.names), len(written.continuous)
+    return (
+        f"{n} hyperparameter{'s' if n > 1 else ''}, {n_continuous} of them continuous:"
+        " give --sampler and --trials"
+    )
+
+
+def _unknown(written: Written) -> str:
+    unknown = [name for name in written.names if name not in hyperparameters.TABLE]
+    shown = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    return f"of hyperparameters that the built-in networks do not have: {shown}"
+
+
+def _counted(grid: Combinations, data: str | None) -> str:
+    """Say how many combinations there are and what they cost."""
     side, n_images = _BUNDLED_SIDE, _BUNDLED_IMAGES
-    data_path = arguments.data or datafile.default_path()
+    data_path = data or datafile.default_path()
     if data_path != datafile.BUNDLED:
         side, n_images = _size(data_path)
-    grid = sampling.grid(written)
     sampling.check_fit(grid, side, n_images, _CLASSES)
     seconds, n_flop = _cost(grid, side, n_images)
     networks = grid.project(hyperparameters.NETWORK_NAMES).count
     seconds += networks * cost.COMPILE_S
-    print(
-        f"{grid.count:,} combinations, {networks:,} network{'s' if networks > 1 else ''},"
+    return (
+        f"{_combinations(grid)}, {networks:,} network{'s' if networks > 1 else ''},"
         f" about {duration(seconds)} of one core ({n_flop / 1e12:,.1f} TFLOP)"
         f" for {n_images:,} images of {side}×{side}"
     )
-    width = max(map(len, grid.values))
-    for name, choices in grid.values.items():
-        shown = [yaml_value(choice) for choice in choices[:20]]
-        more = f", … ({len(choices):,} values)" if len(choices) > 20 else ""
-        print(f"  {name:<{width}}  {', '.join(shown)}{more}")
-    return ExitCode.DONE
 
 
 def _size(path: str) -> tuple[int, int]:
@@ -113,7 +162,7 @@ def _size(path: str) -> tuple[int, int]:
     return found.side, found.n_images
 
 
-def _cost(grid: Grid, side: int, n_images: int) -> tuple[float, float]:
+def _cost(grid: Combinations, side: int, n_images: int) -> tuple[float, float]:
     """Estimate core-seconds and floating-point operations of a whole grid, without building it."""
     kinds = grid.project(hyperparameters.COST_NAMES)
     step = math.ceil(kinds.count / _SAMPLE)

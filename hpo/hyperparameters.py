@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import InputError
-from hpo.space import Condition
+from hpo.rules import Condition
 from hpo.trial import Config, canonical, plain
 
 Check = Callable[[object], bool]

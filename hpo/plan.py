@@ -26,10 +26,12 @@ from hpo import (
     record,
     sampling,
     spacefile,
+    spaceyaml,
     state,
 )
 from hpo.climb import Climb
 from hpo.data import Dataset, load_unlabelled
+from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import Options
@@ -37,10 +39,10 @@ from hpo.order import Job, Queue
 from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
-from hpo.space import Grid
-from hpo.spacefile import Written
+from hpo.space import Combinations
 from hpo.stopping import Stop
 from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, digest, merit
+from hpo.written import Written
 
 _logger = logging.getLogger(__name__)
 
@@ -93,8 +95,8 @@ def read_space(options: Options, space: Mapping[str, object]) -> Written:
         written = spacefile.written(space, Path(sys.argv[0]).name)
     written = spacefile.with_set(written, options.set)
     if options.epochs is not None:
-        written = written.replaced("epochs", [options.epochs], "--epochs")
-    hyperparameters.check(written.values, written.places)
+        written = written.replaced("epochs", Choices((options.epochs,)), "--epochs")
+    sampling.check(written)
     return written
 
 
@@ -124,7 +126,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
     lock = Lock.acquire(run.state, name, options.shard, _space_digest(written))
     try:
         its = record.Record(
-            space=written.values,
+            space=spaceyaml.described(written),
             identity=identity,
             data=dataset.describe() | {"path": _absolute(dataset.path)},
             options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
@@ -238,10 +240,11 @@ def _fail_deadly(
     """Give up trials that were in flight whenever their rank died: one must not stop a search."""
     deaths = state.deaths(run)
     writer = journal.Writer(run.journal, f"{start}-deaths", 0)
-    failed = {}
+    failed: dict[str, Result] = {}
     for trial in trials:
         died = deaths[trial.id]
-        if died >= state.FAILED_FROM_DEATHS and trial.id not in results:
+        is_new = trial.id not in results and trial.id not in failed
+        if died >= state.FAILED_FROM_DEATHS and is_new:
             error = f"killed: in flight at {died} deaths of its rank"
             result = Result(trial.id, trial.config, Status.FAILED, attempt=died, error=error)
             writer.append(result)
@@ -307,22 +310,23 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
 
 def _space_digest(written: Written) -> str:
     # The keys as they were written: a trial's place in the grid, and so its shard, rests on that.
-    return digest(list(written.values.items()))[:16]
+    return digest(list(spaceyaml.described(written).items()))[:16]
 
 
 def _absolute(path: str) -> str:
     return path if path == datafile.BUNDLED else os.path.abspath(path)
 
 
-def _unsearched(grid: Grid, image_side: int) -> Config:
+def _unsearched(grid: Combinations, image_side: int) -> Config:
     """Give the defaults of what the space leaves out: with it, the whole configuration."""
     usual = hyperparameters.defaults(image_side)
-    return {name: value for name, value in usual.items() if name not in grid.values}
+    return {name: value for name, value in usual.items() if name not in grid.names}
 
 
 def _share(options: Options, trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Give the trials that this search is to train: all, or every N-th."""
-    return trials if options.shard is None else trials[options.shard[0] - 1 :: options.shard[1]]
+    """Give the trials that this search is to train: all, or every N-th; equal ones once."""
+    once = list({trial.id: trial for trial in reversed(trials)}.values())[::-1]
+    return once if options.shard is None else once[options.shard[0] - 1 :: options.shard[1]]
 
 
 def _log_to(path: Path) -> None:

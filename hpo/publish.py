@@ -9,13 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo import architecture, data, hyperparameters, journal, quiet, record, report, sampling
+from hpo import (
+    architecture,
+    data,
+    hyperparameters,
+    journal,
+    quiet,
+    record,
+    report,
+    sampling,
+    spacefile,
+)
 from hpo.arrays import UNREADABLE, load_arrays
 from hpo.errors import InputError
 from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
-from hpo.spacefile import Written
 from hpo.trial import Trial
 
 
@@ -25,7 +34,7 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     Raises:
         InputError: if the journal is broken.
     """
-    grid = sampling.grid(Written(dict(its.space), {}, str(run.search)))
+    grid = sampling.grid(spacefile.of_run(its.space, str(run.search)))
     trials = sampling.trials(grid, its.data["side"], its.identity)
     return sampling.standing(
         trials, journal.replay(run.journal), Pruning.of(its.options), its.data["side"]

@@ -26,12 +26,12 @@ class Record:
     """What search.yaml holds.
 
     Attributes:
-        space: each hyperparameter's values.
+        space: as `spaceyaml.described` gives it.
         identity: what all trial ids of the run rest on.
         data: path, fingerprint, images, side, classes, mean, std.
     """
 
-    space: Mapping[str, list[object]]
+    space: Mapping[str, object]
     identity: Mapping[str, object]
     data: Mapping[str, Any]
     options: Mapping[str, object]

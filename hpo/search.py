@@ -20,6 +20,7 @@ from hpo import (
     publish,
     record,
     schedule,
+    spacefile,
     state,
     walltime,
 )
@@ -193,7 +194,8 @@ def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop)
 
 def _progress(held: Plan, options: Options, world: World, remark: str | None) -> Progress:
     jobs, n_jobs = held.jobs, held.start.n_jobs
-    finished = [r for r in held.standing.finished if r.id not in held.retried]
+    once = {result.id: result for result in held.standing.finished}  # equal rows are one trial
+    finished = [r for r in once.values() if r.id not in held.retried]
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
     plan.say(
         options,
@@ -206,7 +208,7 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
     progress = Progress(
         n_jobs + len(finished),
         world.size,
-        varied=[name for name, values in held.record.space.items() if len(values) > 1],
+        varied=spacefile.of_run(held.record.space, str(held.run)).varied,
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
         quiet=options.quiet,
     )

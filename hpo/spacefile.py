@@ -1,20 +1,19 @@
-"""Search spaces by name or from a file: YAML, or the dictionary at the top of a script."""
+"""Search spaces by name or from a file, whose content says which format it has."""
 
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
 
+from hpo import document, jobspec, paramsfile, spaceyaml, sweepfile, tablefile
+from hpo.document import Document
+from hpo.domain import Domain
 from hpo.errors import InputError
+from hpo.written import Written
 
 _RIS: dict[str, list[object]] = {
     "filters": [16, 32, 64, 128, 256],
@@ -48,23 +47,6 @@ NAMED: dict[str, dict[str, list[object]]] = {
 }
 
 
-# RecursionError: nested too deeply.
-_NOT_YAML = (YAMLError, ValueError, RecursionError)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A search space as somebody wrote it, and where each of its keys stands."""
-
-    values: dict[str, list[object]]
-    places: dict[str, str]
-    name: str
-
-    def replaced(self, key: str, values: list[object], place: str) -> Written:
-        """Give the same space with one hyperparameter's values replaced or added."""
-        return Written(self.values | {key: values}, self.places | {key: place}, self.name)
-
-
 def read(source: str) -> Written:
     """Read the space that `--space` names.
 
@@ -73,7 +55,7 @@ def read(source: str) -> Written:
     """
     if source in NAMED:
         return written(NAMED[source], source)
-    path = Path(source)
+    path, inside = _located(source)
     if path.is_dir() and (path / "search.yaml").is_file():
         path = path / "search.yaml"
     if not path.is_file():
@@ -81,37 +63,21 @@ def read(source: str) -> Written:
         raise InputError(
             f"{source}: expected a search space's file or one of {', '.join(NAMED)}, found {found}"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a text file, found a binary one") from error
-    except OSError as error:
-        raise InputError(f"{path}: expected a text file, found: {_reason(error)}") from error
-    return _from_script(text, path) if path.suffix == ".py" else _from_yaml(text, path)
+    return _from_file(path, inside)
 
 
-def written(
-    values: Mapping[Any, object], name: str, lines: Mapping[Any, int] | None = None
-) -> Written:
-    """Check that a mapping is a search space: names with lists of values (or single ones)."""
-    if not isinstance(values, Mapping):
-        raise InputError(f"{name}: expected a dictionary of lists, found {values!r:.60}")
-    lists: dict[str, list[object]] = {}
-    places: dict[str, str] = {}
-    if not values:
-        raise InputError(f"{name}: expected at least one hyperparameter, found none")
-    for key, value in values.items():
-        place = name if lines is None else f"{name}:{lines[key]}"
-        if not isinstance(key, str):
-            raise InputError(f"{place}: expected a hyperparameter's name, found {key!r}")
-        plain = plain_values(value)
-        choices = plain if isinstance(plain, list) else [plain]
-        if not choices:
-            raise InputError(f"{place}: {key}: expected at least one value, found an empty list")
-        for choice in choices:
-            _check_value(choice, f"{place}: {key}")
-        lists[key], places[key] = choices, place
-    return Written(lists, places, name)
+def written(values: Mapping[Any, object], name: str) -> Written:
+    """Read the dictionary of a script.
+
+    Raises:
+        InputError: if it is no search space.
+    """
+    return _checked(Document(values, name))
+
+
+def of_run(values: Mapping[Any, object], name: str) -> Written:
+    """Read what a run's search.yaml has as its space."""
+    return spaceyaml.space(Document(values, name))
 
 
 def with_set(space: Written, texts: Iterable[str]) -> Written:
@@ -121,66 +87,86 @@ def with_set(space: Written, texts: Iterable[str]) -> Written:
     return space
 
 
-def parse_set(text: str) -> tuple[str, list[object]]:
+def parse_set(text: str) -> tuple[str, Domain]:
     """Read one `--set KEY=V[,V…]`; each V is YAML, so `[32,64],[64,128]` are two lists.
+
+    One mapping is a range, as in files: `KEY={min: 1e-4, max: 0.1, log: true}`.
 
     Raises:
         InputError: if the text has no such form.
     """
     key, equals, values = text.partition("=")
-    if not equals or not key.strip():
+    key = key.strip()
+    if not equals or not key:
         raise InputError(f"--set: expected KEY=V[,V…], found {text!r}")
     try:
-        choices = plain_values(YAML(typ="safe", pure=True).load(f"[{values}]"))
-    except _NOT_YAML as error:
+        choices = document.plain_values(YAML(typ="safe", pure=True).load(f"[{values}]"))
+    except document.NOT_YAML as error:
         raise InputError(f"--set {key}: expected values of YAML, found {values!r}") from error
-    space = written({key.strip(): choices}, "--set")
-    return key.strip(), space.values[key.strip()]
+    is_range = len(choices) == 1 and isinstance(choices[0], dict)
+    return key, spaceyaml.read(choices[0] if is_range else choices, f"--set: {key}")
 
 
-def plain_values(value: Any) -> Any:
-    """Turn what a YAML or Python reader gave into lists, dictionaries and plain scalars."""
-    if isinstance(value, list | tuple | range):
-        return [plain_values(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): plain_values(item) for key, item in value.items()}
-    if isinstance(value, ScalarBoolean):  # an int to Python
-        return bool(value)
-    for kind in (bool, int, float, str):  # ruamel's scalars are subclasses that remember layout
-        if isinstance(value, kind):
-            return kind(value)
-    return plain_values(value.tolist()) if hasattr(value, "tolist") else value  # NumPy's
+def _located(source: str) -> tuple[Path, str | None]:
+    """Tell a file from the section or row that is asked of it: `space.yaml:small`."""
+    before, colon, inside = source.rpartition(":")
+    if colon and not Path(source).exists() and Path(before).is_file():
+        return Path(before), inside
+    return Path(source), None
 
 
-def _check_value(value: object, place: str) -> None:
-    if isinstance(value, list):
-        for item in value:
-            _check_value(item, place)
-    elif isinstance(value, dict):
-        _check_value(list(value.values()), place)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{place}: expected finite numbers, found {value}")
-    elif value is not None and not isinstance(value, bool | int | float | str):
+def _from_file(path: Path, inside: str | None) -> Written:
+    """Read a file by what is in it."""
+    if path.suffix == ".py":
+        _refuse_inside(path, inside)
+        return _from_script(document.text_of(path), path)
+    if path.suffix in (".xlsx", ".xlsm") or _is_zip(path):
+        return tablefile.from_excel(path, inside)
+    text = document.text_of(path)
+    if tablefile.is_table(text, path):
+        return tablefile.from_csv(text, path, inside)
+    return _from_yaml(document.parsed(text, str(path)), inside)
+
+
+def _from_yaml(found: Document, inside: str | None) -> Written:
+    if inside is not None:
+        found = found.section(inside)
+    if not isinstance(found.value, dict):
         raise InputError(
-            f"{place}: expected numbers, texts, true, false, null or lists of them,"
-            f" found {value!r}"
+            f"{found.name}: expected `name: [value, …]` lines, found {document.kind(found.value)}"
+        )
+    if {"space", "identity"} <= found.value.keys():  # a run's search.yaml
+        if not isinstance(found.value["space"], dict):
+            raise InputError(f"{found.place('space')}: expected what a search has written")
+        return spaceyaml.space(found.part("space"))
+    if sweepfile.is_sweep(found.value):
+        return sweepfile.space(found)
+    if "parameters" in found.value:
+        return jobspec.space(found)
+    return paramsfile.space(found) if paramsfile.is_params(found.value) else _checked(found)
+
+
+def _checked(found: Document) -> Written:
+    # What a run has recorded is not checked: --set may have taken away what conditions rest on.
+    space = spaceyaml.space(found)
+    space.check()
+    return space
+
+
+def _refuse_inside(path: Path, inside: str | None) -> None:
+    if inside is not None:
+        raise InputError(
+            f"{path}: expected a section of a YAML file or a row of a table after the colon,"
+            f" found {inside!r} of a script"
         )
 
 
-def _from_yaml(text: str, path: Path) -> Written:
+def _is_zip(path: Path) -> bool:
     try:
-        found = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}: expected YAML, but {error.problem}") from error
-    except _NOT_YAML as error:
-        raise InputError(f"{path}: expected YAML, but {_reason(error)}") from error
-    if isinstance(found, CommentedMap) and {"space", "identity"} <= found.keys():
-        found = found["space"]  # a run's search.yaml
-    if not isinstance(found, CommentedMap):
-        raise InputError(f"{path}: expected `name: [value, …]` lines, found {_kind(found)}")
-    lines = {key: found.lc.key(key)[0] + 1 if key in (found.lc.data or {}) else 1 for key in found}
-    return written({key: plain_values(value) for key, value in found.items()}, str(path), lines)
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
 
 
 def _from_script(text: str, path: Path) -> Written:
@@ -202,7 +188,7 @@ def _from_script(text: str, path: Path) -> Written:
                     " lists; what is computed can only be read by running the script"
                 ) from error
             if isinstance(values, dict):
-                return written(plain_values(values), str(path))
+                return written(document.plain_values(values), str(path))
     raise InputError(f"{path}: expected a line SPACE = {{…}}, found none")
 
 
@@ -211,14 +197,3 @@ def _assigns_space(statement: ast.Assign | ast.AnnAssign) -> bool:
         statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     )
     return any(isinstance(target, ast.Name) and target.id == "SPACE" for target in targets)
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "an empty file"
-    return "a list" if isinstance(value, list) else f"a {type(value).__name__.lower()}"
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpo import history, jobfile, options, scheduler, sitefile, spacefile
+from hpo import history, jobfile, options, scheduler, sitefile, spacefile, spaceyaml
 from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
@@ -214,7 +214,7 @@ def _check_search(job: Job) -> None:
         raise InputError(f"--script {job.script}: expected the search's script, found none here")
     own: Mapping[str, object] = {}
     if chosen.space is None:
-        own = spacefile.read("rismpi.py" if device == "gpu" else job.script).values
+        own = spaceyaml.described(spacefile.read("rismpi.py" if device == "gpu" else job.script))
     plan.read_space(chosen, own)
 
 

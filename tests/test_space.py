@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hpo import sampling, spacefile
 from hpo.hyperparameters import CONDITIONS, DEFAULTS, NETWORK_NAMES
-from hpo.space import Condition, Grid
+from hpo.rules import Condition
+from hpo.space import Grid
 from hpo.trial import canonical
 
 CHOICES = {

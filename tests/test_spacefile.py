@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo import hyperparameters, record, sampling, spacefile
+from hpo.domain import Choices
 from hpo.errors import InputError
 from hpo.rundir import RunDir
 
@@ -17,7 +18,7 @@ def opened(path: Path, content: str | bytes) -> dict[str, list[object]]:
     """Read and check a space as a search does."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     written = spacefile.read(str(path))
-    hyperparameters.check(written.values, written.places)
+    sampling.check(written)
     return written.values
 
 
@@ -236,7 +237,7 @@ def test_read_script_does_not_run_it(tmp_path):
 )
 def test_shipped_space_has_known_size(source, n_combinations, n_networks):
     written = spacefile.read(source)
-    hyperparameters.check(written.values, written.places)
+    sampling.check(written)
     grid = sampling.grid(written)
     networks = grid.project(hyperparameters.NETWORK_NAMES)
     assert (grid.count, networks.count) == (n_combinations, n_networks)
@@ -244,7 +245,7 @@ def test_shipped_space_has_known_size(source, n_combinations, n_networks):
 
 def test_shipped_big_space_fits_its_check():
     written = spacefile.read("big")
-    hyperparameters.check(written.values, written.places)
+    sampling.check(written)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +261,13 @@ def test_shipped_big_space_fits_its_check():
     ],
 )
 def test_set_gives_a_key_and_its_values(text, key, values):
-    assert spacefile.parse_set(text) == (key, values)
+    assert spacefile.parse_set(text) == (key, Choices(tuple(values)))
 
 
 def test_set_replaces_values_and_names_itself_in_errors():
     written = spacefile.read("quick").replaced(*spacefile.parse_set("epochs=0"), place="--set")
     with pytest.raises(InputError) as refused:
-        hyperparameters.check(written.values, written.places)
+        sampling.check(written)
     assert str(refused.value) == (
         "--set: epochs: expected a whole number from 1 to 1,000,000, found 0"
     )
