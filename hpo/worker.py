@@ -13,13 +13,14 @@ import numpy as np
 
 from hpo import journal, lock
 from hpo.arrays import UNREADABLE, save_arrays
+from hpo.epochs import Epoch, Progress
 from hpo.errors import DivergedError, LockLostError
 from hpo.report import settings_text
 from hpo.rundir import RunDir, write_whole
 from hpo.schedule import IsCalledHome, Work
 from hpo.state import RankState
 from hpo.stopping import Stop
-from hpo.train import Epoch, Progress, Trainer, Training
+from hpo.train import Trainer, Training
 from hpo.trial import Merit, Result, Status, Trial, merit
 
 MAX_ERROR_CHARS = 4000  # of a traceback, its end
@@ -99,8 +100,7 @@ class Worker:
             if not self._train(training, folder, is_called_home):
                 return None
             best = training.progress.best
-            score, val_loss = best.val_accuracy, best.val_loss
-            done = {"score": score, "val_loss": val_loss, "best_epoch": best.epoch}
+            done = {"score": best.score, "val_loss": best.score_loss, "best_epoch": best.epoch}
             result = self._result(trial, attempt, training, Status.DONE, **done)
             return _Tried(result, training.best_weights, is_final=True)
         except (OSError, LockLostError):

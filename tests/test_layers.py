@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     0: [
         *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
-        *("rundir", "stopping", "trial", "updates", "usage"),
+        *("rundir", "schedules", "stopping", "trial", "updates", "usage"),
     ],
     1: [
         *("architecture", "arrayfile", "arrays", "backend", "csvfile", "job", "journal", "lock"),
@@ -26,7 +26,7 @@ LEVELS = {
         *("cores", "datafile", "devices", "engine", "history", "hyperparameters", "jobfile"),
         *("models", "progress", "schedule", "sitefile", "state"),
     ],
-    3: ["data", "sampling", "walltime"],
+    3: ["data", "epochs", "refinements", "sampling", "walltime"],
     4: ["graph", "plain", "publish", "train"],
     5: ["library", "plan", "status", "worker"],
     6: ["search", "submit"],
@@ -37,7 +37,7 @@ LEVEL = {module: level for level, modules in LEVELS.items() for module in module
 DOORS = {
     "mpi4py": {"world"},
     "keras": {"models", "plain"},
-    "tensorflow": {"graph", "updates"},
+    "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"plain"},
     "torch": {"plain"},
 }
