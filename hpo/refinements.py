@@ -49,30 +49,32 @@ class Refinements:
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
         """Take a batch's gradients; inside a graph."""
-        if self._n_gathered > 1:
-            self._gather(gradients, learning_rate)
-        else:
-            self._update(gradients, learning_rate)
+        # Branches only choose gradients, so that the update itself is compiled once.
+        is_gathering = self._n_gathered > 1
+        if is_gathering:
+            gradients = self._gathered(gradients)
+        if (self._n_batches + 1) % self._n_gathered == 0:
+            if self._clip < math.inf:
+                gradients = self._clipped(gradients)
+            self._optimizer.apply(gradients, learning_rate)
+            if is_gathering:
+                for total in self._sums:
+                    total.assign(tf.zeros_like(total))
         if self._decay > 0:
             self._average()
         self._n_batches.assign_add(1)
 
-    def _gather(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        for gathered, gradient in zip(self._sums, gradients, strict=True):
-            gathered.assign_add(gradient)
-        if (self._n_batches + 1) % self._n_gathered == 0:
-            n = tf.cast(self._n_gathered, tf.float32)
-            self._update([gathered / n for gathered in self._sums], learning_rate)
-            for gathered in self._sums:
-                gathered.assign(tf.zeros_like(gathered))
+    def _gathered(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Add a batch's gradients, and give what they are on average once they are complete."""
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            total.assign_add(gradient)
+        n = tf.cast(self._n_gathered, tf.float32)
+        return [total / n for total in self._sums]
 
-    def _update(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
-        if self._clip < math.inf:
-            norm = tf.linalg.global_norm(gradients)
-            scale = tf.where(norm > self._clip, self._clip / norm, 1.0)
-            self._optimizer.apply([gradient * scale for gradient in gradients], learning_rate)
-        else:
-            self._optimizer.apply(gradients, learning_rate)
+    def _clipped(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        norm = tf.linalg.global_norm(gradients)
+        scale = tf.where(norm > self._clip, self._clip / norm, 1.0)
+        return [gradient * scale for gradient in gradients]
 
     def _average(self) -> None:
         is_updated = self._n_batches >= self._n_gathered

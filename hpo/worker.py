@@ -100,6 +100,8 @@ class Worker:
             if not self._train(training, folder, is_called_home):
                 return None
             best = training.progress.best
+            if best.is_average_better:
+                folder.say(f"in epoch {best.epoch} the averaged weights are the better ones")
             done = {"score": best.score, "val_loss": best.score_loss, "best_epoch": best.epoch}
             result = self._result(trial, attempt, training, Status.DONE, **done)
             return _Tried(result, training.best_weights, is_final=True)
