@@ -61,9 +61,14 @@ def multiply_adds(stack: tuple[Layer, ...]) -> int:
     return sum(layer.multiply_adds for layer in stack)
 
 
-def n_bytes(stack: tuple[Layer, ...]) -> int:
-    """Guess the memory of a compiled network: weights, their optimizer's slots, its graph."""
-    return GRAPH_BYTES + 4 * 3 * sum(layer.n_weights for layer in stack)
+def n_bytes(stack: tuple[Layer, ...], *, is_refined: bool = False) -> int:
+    """Guess the memory of a compiled network: weights, their optimizer's slots, its graph.
+
+    Args:
+        is_refined: whether it holds sums of gradients and averaged weights, too.
+    """
+    n_copies = 5 if is_refined else 3
+    return GRAPH_BYTES + 4 * n_copies * sum(layer.n_weights for layer in stack)
 
 
 def _filters(config: Mapping[str, Any]) -> list[int]:

@@ -25,9 +25,11 @@ def flop(config: Mapping[str, Any], n_images: int, multiply_adds: int) -> float:
     """Count a trial's floating-point operations; see `predicted_s`.
 
     Training costs three times as much as an answer: forward, gradients of activations,
-    gradients of weights.
+    gradients of weights. Averaged weights are validated, too.
     """
     n_train, n_validation = split_sizes(n_images, config["validation_split"])
+    if config.get("weight_average") == "ema":
+        n_validation *= 2
     return float(2 * multiply_adds * (3 * n_train + n_validation) * config["epochs"])
 
 

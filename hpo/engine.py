@@ -57,20 +57,37 @@ class Pass:
 class Settings:
     """What a trial sets in its network, besides first weights."""
 
-    learning_rate: float
     weight_decay: float
     dropout: float
     seed: int  # 64 bits
+    momentum: float = 0.0
+    gradient_clip: float | None = None  # the largest norm of all gradients together
+    gradient_accumulation: int = 1  # steps to an update
+    average_decay: float | None = None  # of the averaged weights; without it there are none
 
 
 class Network(Protocol):
-    """One architecture with one optimizer, for any trial that has them."""
+    """One architecture with one rule of updates, for any trial that has them."""
 
     def reset(self, random: np.random.Generator, settings: Settings) -> None:
         """Begin a trial; `random` draws its first weights."""
 
-    def run(self, training: Pass, validation: Pass, strength: float) -> tuple[Tally, Tally]:
-        """Train some steps, then validate some; `strength` is that of augmentation, 0 for none."""
+    def run(
+        self,
+        training: Pass,
+        validation: Pass,
+        averaged: Pass,
+        *,
+        rates: np.ndarray,
+        strength: float,
+    ) -> tuple[Tally, Tally, Tally]:
+        """Train some steps, then validate some, then some with the averaged weights.
+
+        Args:
+            averaged: of no rows where weights are not averaged.
+            rates: the learning rate of each step of the whole pass of training, float32.
+            strength: of augmentation, 0 for none.
+        """
 
     def state(self) -> list[np.ndarray]:
         """Copy all that training has changed since `reset`."""
@@ -78,15 +95,20 @@ class Network(Protocol):
     def restore(self, state: Sequence[np.ndarray]) -> None:
         """Go back to a state of this trial; `reset` comes first."""
 
-    def weights(self) -> list[np.ndarray]:
-        """Copy the weights, in the order of `keras.Model.weights`."""
+    def weights(self, *, averaged: bool = False) -> list[np.ndarray]:
+        """Copy the last or the averaged weights, in the order of `keras.Model.weights`."""
 
 
 class Engine(Protocol):
     """A library that is set up for this rank, with the data set's images."""
 
-    def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
-        """Compile a network, as far as that can be done before its first trial."""
+    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
+        """Compile a network, as far as that can be done before its first trial.
+
+        Args:
+            rule: of its updates, see `hyperparameters.update_rule`.
+            is_refined: whether gradients may be clipped and accumulated, and weights averaged.
+        """
 
     def forget(self) -> None:
         """Give back the memory of networks that nobody holds any more."""

@@ -3,7 +3,7 @@
 HpoError
 ├── InputError      what the user gave does not fit: options, space, data, run directory
 ├── LockLostError   another start has taken over this run directory
-└── DivergedError   one trial's loss is not a number any more (a result, not the search's end)
+└── DivergedError   one trial's loss is no number any more, or too large (a result, no end)
 """
 
 from __future__ import annotations
@@ -35,4 +35,4 @@ class LockLostError(HpoError):
 
 
 class DivergedError(HpoError):
-    """The loss of a trial is not finite; training it again would give the same."""
+    """A trial's loss is not finite or above its limit; training it again would give the same."""

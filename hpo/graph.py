@@ -1,8 +1,9 @@
 """A network compiled once: whole epochs as one TensorFlow graph, for all its trials.
 
 Python is entered once for an epoch. What differs between trials of one network (weights, learning
-rate, weight decay, dropout, batch size, split, augmentation, seeds) is data to the graph, so that
-all of them share it; `reset` brings everything that a trial can change back to its beginning.
+rates, weight decay, dropout, batch size, split, augmentation, seeds, `refinements`) is data to the
+graph, so that all of them share it; `reset` brings everything that a trial can change back to its
+beginning.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hpo import augment, models
 from hpo.architecture import Layer
 from hpo.data import Dataset
 from hpo.engine import Pass, Settings, Tally
+from hpo.refinements import Refinements
 from hpo.updates import Optimizer
 
 _PHILOX = 1
@@ -37,6 +39,8 @@ class _Steps(NamedTuple):
 _INT = tf.TensorSpec([], tf.int32)
 _ROWS = tf.TensorSpec([None], tf.int32)
 _STEPS = _Steps(_ROWS, _INT, _INT, _INT, tf.TensorSpec([], tf.float64), _INT)
+_RATES = tf.TensorSpec([None], tf.float32)
+_STRENGTH = tf.TensorSpec([], tf.float32)
 _Sums = tuple[tf.Tensor, tf.Tensor]  # of losses, of right answers
 
 
@@ -89,8 +93,8 @@ class Engine:
         self.side = dataset.side
         self.mean, self.std = dataset.mean, dataset.std
 
-    def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
-        return Network(self, stack, optimizer)
+    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
+        return Network(self, stack, rule, is_refined=is_refined)
 
     def forget(self) -> None:
         models.forget()
@@ -101,9 +105,11 @@ class Engine:
 
 
 class Network:
-    """One architecture with one optimizer, compiled for any trial that has them."""
+    """One architecture with one rule of updates, compiled for any trial that has them."""
 
-    def __init__(self, engine: Engine, stack: Sequence[Layer], optimizer: str) -> None:
+    def __init__(
+        self, engine: Engine, stack: Sequence[Layer], rule: str, *, is_refined: bool
+    ) -> None:
         self._engine = engine
         self._rate = tf.Variable(0.0)
         self._key = tf.Variable([0], dtype=tf.int64)
@@ -112,30 +118,46 @@ class Network:
             stack, engine.side, engine.mean, engine.std, drop=self._dropped
         )
         self._trained = [variable.value for variable in self.model.trainable_variables]
-        self._optimizer = Optimizer(optimizer, self._trained)
+        self._optimizer = Optimizer(rule, self._trained)
+        # Compiled only where it is used: switching it off in the graph costs time at every step.
+        self._refinements = Refinements(self._optimizer, self._trained) if is_refined else None
         self._epoch = tf.function(
-            self._epoch_steps,
-            input_signature=[_STEPS, _STEPS, tf.TensorSpec([], tf.float32)],
+            self._epoch_steps, input_signature=[_STEPS, _STEPS, _STEPS, _RATES, _STRENGTH]
         )
         nothing = Pass(np.empty(0, np.int32), 1, Tally())
-        self.run(nothing, nothing, 0.0)  # compiles
+        self.run(*(nothing,) * 3, rates=np.empty(0, np.float32), strength=0.0)  # compiles
 
     def reset(self, random: np.random.Generator, settings: Settings) -> None:
         weights = models.initial_weights(self.model, random)
         key = np.array([settings.seed], np.uint64).view(np.int64)
-        self.restore([*weights, *self._optimizer.fresh(), key, np.int64(0)])
-        self._optimizer.learning_rate.assign(settings.learning_rate)
+        refined = self._refinements.fresh() if self._refinements else []
+        self.restore([*weights, *self._optimizer.fresh(), *refined, key, np.int64(0)])
         self._optimizer.weight_decay.assign(settings.weight_decay)
+        self._optimizer.momentum.assign(settings.momentum)
+        if self._refinements:
+            self._refinements.set(settings)
         self._rate.assign(settings.dropout)
 
-    def run(self, training: Pass, validation: Pass, strength: float) -> tuple[Tally, Tally]:
-        trained, validated = self._epoch(
-            _steps(training), _steps(validation), tf.constant(strength, tf.float32)
+    def run(
+        self,
+        training: Pass,
+        validation: Pass,
+        averaged: Pass,
+        *,
+        rates: np.ndarray,
+        strength: float,
+    ) -> tuple[Tally, Tally, Tally]:
+        passes = (training, validation, averaged)
+        sums = self._epoch(
+            *map(_steps, passes),
+            tf.constant(rates, tf.float32),
+            tf.constant(strength, tf.float32),
         )
-        return (
-            Tally(training.stop, float(trained[0]), int(trained[1])),
-            Tally(validation.stop, float(validated[0]), int(validated[1])),
+        trained, validated, of_averages = (
+            Tally(some.stop, float(loss_sum), int(n_right))
+            for some, (loss_sum, n_right) in zip(passes, sums, strict=True)
         )
+        return trained, validated, of_averages
 
     def state(self) -> list[np.ndarray]:
         return [np.array(variable.numpy()) for variable in self._variables()]
@@ -144,22 +166,36 @@ class Network:
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
 
-    def weights(self) -> list[np.ndarray]:
-        return [np.array(variable.value.numpy()) for variable in self.model.weights]
+    def weights(self, *, averaged: bool = False) -> list[np.ndarray]:
+        variables = [variable.value for variable in self.model.weights]
+        if averaged and self._refinements:
+            averages = zip(self._trained, self._refinements.averages, strict=True)
+            instead = {id(variable): average for variable, average in averages}
+            variables = [instead.get(id(variable), variable) for variable in variables]
+        return [np.array(variable.numpy()) for variable in variables]
 
     def _variables(self) -> list[tf.Variable]:
         weights = [variable.value for variable in self.model.weights]
-        return [*weights, *self._optimizer.variables, self._key, self._n_drawn]
+        refined = self._refinements.variables if self._refinements else []
+        return [*weights, *self._optimizer.variables, *refined, self._key, self._n_drawn]
 
     def _epoch_steps(
-        self, training: _Steps, validation: _Steps, strength: tf.Tensor
-    ) -> tuple[_Sums, _Sums]:
-        trained = self._train_steps(training, strength)
-        with tf.control_dependencies(trained):
-            validation = _Steps(*map(tf.identity, validation))
-        return trained, self._validate_steps(validation)
+        self,
+        training: _Steps,
+        validation: _Steps,
+        averaged: _Steps,
+        rates: tf.Tensor,
+        strength: tf.Tensor,
+    ) -> tuple[_Sums, _Sums, _Sums]:
+        trained = self._train_steps(training, rates, strength)
+        validated = self._validate_steps(_after(trained, validation))
+        of_averages = (averaged.loss_sum, averaged.n_right)
+        if self._refinements is not None:
+            averages = self._refinements.averages
+            of_averages = self._validate_averages(_after(validated, averaged), averages)
+        return trained, validated, of_averages
 
-    def _train_steps(self, some: _Steps, strength: tf.Tensor) -> _Sums:
+    def _train_steps(self, some: _Steps, rates: tf.Tensor, strength: tf.Tensor) -> _Sums:
         sums = (some.loss_sum, some.n_right)
         for step in tf.range(some.first, some.stop):
             pixels, labels = self._batch(some, step)
@@ -168,7 +204,8 @@ class Network:
             with tf.GradientTape() as tape:
                 logits, losses = self._answers(pixels, labels, training=True)
                 loss = tf.reduce_mean(losses)
-            self._optimizer.apply(tape.gradient(loss, self._trained))
+            updates = self._refinements or self._optimizer
+            updates.apply(tape.gradient(loss, self._trained), rates[step])
             sums = _added(sums, losses, logits, labels)
         return sums
 
@@ -178,6 +215,16 @@ class Network:
             pixels, labels = self._batch(some, step)
             logits, losses = self._answers(pixels, labels, training=False)
             sums = _added(sums, losses, logits, labels)
+        return sums
+
+    def _validate_averages(self, some: _Steps, averages: Sequence[tf.Variable]) -> _Sums:
+        """Validate with the averaged weights in the others' place."""
+        last = [tf.identity(variable) for variable in self._trained]
+        for variable, average in zip(self._trained, averages, strict=True):
+            variable.assign(average)
+        sums = self._validate_steps(some)
+        for variable, value in zip(self._trained, last, strict=True):
+            variable.assign(value)
         return sums
 
     def _batch(self, some: _Steps, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -216,6 +263,12 @@ def _steps(some: Pass) -> _Steps:
         tf.constant(at.loss_sum, tf.float64),
         tf.constant(at.n_right, tf.int32),
     )
+
+
+def _after(sums: _Sums, some: _Steps) -> _Steps:
+    """Let a pass wait for the end of another."""
+    with tf.control_dependencies(sums):
+        return _Steps(*map(tf.identity, some))
 
 
 def _added(sums: _Sums, losses: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor) -> _Sums:

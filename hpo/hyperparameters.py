@@ -70,6 +70,11 @@ def _choice(default: object, *names: object, shapes_network: bool = False) -> Hy
     return Hyperparameter(default, _is_one_of(*names), words, shapes_network)
 
 
+def _or_null(check: Check, expected: str) -> Hyperparameter:
+    """Make a hyperparameter that is null unless it is said; `expected` says what null means."""
+    return Hyperparameter(None, lambda v: v is None or check(v), expected)
+
+
 TABLE: dict[str, Hyperparameter] = {
     "model": _choice("cnn", "cnn", "dense", "linear", shapes_network=True),
     "filters": Hyperparameter(
@@ -99,19 +104,36 @@ TABLE: dict[str, Hyperparameter] = {
     "batch_norm": _choice(False, True, False, shapes_network=True),
     "dropout": Hyperparameter(0.2, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
     "optimizer": _choice("adam", "adam", "sgd", "rmsprop", "adamw"),
+    "momentum": Hyperparameter(0, _is_number(0, 1, or_equal=True), "a number from 0 to below 1"),
+    "nesterov": _choice(False, True, False),
     "learning_rate": Hyperparameter(0.001, _is_number(0, math.inf), "a number above 0"),
-    "weight_decay": Hyperparameter(
-        None,
-        lambda v: v is None or _is_number(0, 1, or_equal=True)(v),
+    "lr_schedule": _choice("constant", "constant", "cosine", "linear", "exponential", "step"),
+    "lr_final": _or_null(
+        _is_number(0, 1),
+        "null (0 for cosine and linear, 0.01 for exponential) or a share of the learning rate"
+        " above 0 and below 1",
+    ),
+    "lr_step_epochs": _integer(1, 1, 10**6),
+    "lr_step_factor": Hyperparameter(0.5, _is_number(0, 1), "a number above 0 and below 1"),
+    "warmup_epochs": Hyperparameter(
+        0, _is_number(0, 10**6, or_equal=True), "a number from 0 to below 1,000,000"
+    ),
+    "weight_decay": _or_null(
+        _is_number(0, 1, or_equal=True),
         "null (the optimizer's own: 0.004 for adamw, else 0) or a number from 0 to below 1",
     ),
+    "gradient_clip": _or_null(_is_number(0, math.inf), "null (never) or a number above 0"),
+    "gradient_accumulation": _integer(1, 1, 10**6),
+    "weight_average": _choice("none", "none", "ema"),
+    "weight_average_decay": Hyperparameter(0.99, _is_number(0, 1), "a number above 0 and below 1"),
     "batch_size": _integer(64, 1, 10**6),
     "epochs": _integer(4, 1, 10**6),
-    "early_stopping_patience": Hyperparameter(
-        None,
-        lambda v: v is None or _is_integer(1, 10**6)(v),
-        "null (never) or a whole number of epochs from 1 to 1,000,000",
+    "early_stopping_patience": _or_null(
+        _is_integer(1, 10**6), "null (never) or a whole number of epochs from 1 to 1,000,000"
     ),
+    "early_stopping_metric": _choice(None, None, "loss", "accuracy", "val_loss", "val_accuracy"),
+    "early_stopping_goal": _choice(None, None, "minimize", "maximize"),
+    "loss_limit": _or_null(_is_number(0, math.inf), "null (none) or a number above 0"),
     "augment": _choice("none", "none", "shift-rotate-zoom"),
     "augment_strength": Hyperparameter(1, _is_number(0, 10), "a number above 0 and below 10"),
     "validation_split": Hyperparameter(0.1, _is_number(0, 1), "a number above 0 and below 1"),
@@ -120,7 +142,7 @@ TABLE: dict[str, Hyperparameter] = {
 
 NETWORK_NAMES = tuple(name for name, known in TABLE.items() if known.shapes_network)
 GEOMETRY_NAMES = ("model", "filters", "kernel_size", "conv_layers", "blocks", "padding")
-COST_NAMES = (*NETWORK_NAMES, "batch_size", "epochs", "validation_split")
+COST_NAMES = (*NETWORK_NAMES, "batch_size", "epochs", "validation_split", "weight_average")
 
 
 def _in_cnn(values: Mapping[str, object]) -> bool:
@@ -141,6 +163,18 @@ def _is_list(value: object) -> bool:
 
 def _is_zero(value: object) -> bool:
     return value == 0
+
+
+def _is_null(value: object) -> bool:
+    return value is None
+
+
+def _has_momentum(values: Mapping[str, object]) -> bool:
+    return values["optimizer"] == "sgd" and not _is_zero(values["momentum"])
+
+
+def _stops_early(values: Mapping[str, object]) -> bool:
+    return not _is_null(values["early_stopping_patience"])
 
 
 # A hyperparameter that is not here is always in use.
@@ -168,6 +202,23 @@ CONDITIONS: dict[str, Condition] = {
         name: Condition({"model": _itself}, _has_hidden_layers)
         for name in ("activation", "batch_norm", "dropout")
     },
+    "momentum": Condition({"optimizer": _itself}, lambda v: v["optimizer"] == "sgd"),
+    "nesterov": Condition({"optimizer": _itself, "momentum": _is_zero}, _has_momentum),
+    "lr_final": Condition(
+        {"lr_schedule": _itself}, lambda v: v["lr_schedule"] not in ("constant", "step")
+    ),
+    **{
+        name: Condition({"lr_schedule": _itself}, lambda v: v["lr_schedule"] == "step")
+        for name in ("lr_step_epochs", "lr_step_factor")
+    },
+    "weight_average_decay": Condition(
+        {"weight_average": _itself}, lambda v: v["weight_average"] == "ema"
+    ),
+    "early_stopping_metric": Condition({"early_stopping_patience": _is_null}, _stops_early),
+    "early_stopping_goal": Condition(
+        {"early_stopping_patience": _is_null, "early_stopping_metric": _is_null},
+        lambda v: _stops_early(v) and not _is_null(v["early_stopping_metric"]),
+    ),
     "augment_strength": Condition({"augment": _itself}, lambda v: v["augment"] != "none"),
 }
 
@@ -197,6 +248,22 @@ def weight_decay(config: Mapping[str, Any]) -> float:
     """Give the weight decay that a complete configuration has, said or its optimizer's own."""
     own = 0.004 if config["optimizer"] == "adamw" else 0.0  # as in Keras
     return own if config["weight_decay"] is None else float(config["weight_decay"])
+
+
+def update_rule(config: Mapping[str, Any]) -> str:
+    """Name the arithmetic of a complete configuration's updates: optimizer, or kind of sgd."""
+    if not config.get("momentum"):
+        return str(config["optimizer"])
+    return "nesterov" if config["nesterov"] else "momentum"
+
+
+def is_refined(config: Mapping[str, Any]) -> bool:
+    """Whether more is done at an update than the optimizer does, which is compiled apart."""
+    return (
+        config["gradient_clip"] is not None
+        or config["gradient_accumulation"] > 1
+        or config["weight_average"] != "none"
+    )
 
 
 def deviations(config: Mapping[str, object], image_side: int) -> Config:

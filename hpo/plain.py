@@ -6,7 +6,10 @@ on from a checkpoint as exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -22,6 +25,8 @@ _OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
+    "momentum": keras.optimizers.SGD,
+    "nesterov": functools.partial(keras.optimizers.SGD, nesterov=True),
 }
 
 
@@ -56,37 +61,37 @@ class Engine:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def network(self, stack: Sequence[Layer], optimizer: str) -> Network:
-        return Network(self.dataset, stack, optimizer)
+    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
+        return Network(self.dataset, stack, rule)
 
     def forget(self) -> None:
         models.forget()
 
 
 class Network:
-    """One architecture with one optimizer.
+    """One architecture with one rule of updates.
 
-    Dropout rate and weight decay are part of what Keras compiles: where they change, the model is
-    made anew.
+    A trial's settings but for its seed are part of what Keras compiles: where they change, the
+    model is made anew.
     """
 
-    def __init__(self, dataset: Dataset, stack: Sequence[Layer], optimizer: str) -> None:
+    def __init__(self, dataset: Dataset, stack: Sequence[Layer], rule: str) -> None:
         self._dataset = dataset
         self._stack = stack
-        self._optimizer = optimizer
-        self._made_for: tuple[float, float] | None = None
+        self._rule = rule
+        self._made_for: Settings | None = None
 
     def reset(self, random: np.random.Generator, settings: Settings) -> None:
-        if self._made_for != (settings.dropout, settings.weight_decay):
-            self._make(settings.dropout, settings.weight_decay)
+        compiled = replace(settings, seed=0)
+        if self._made_for != compiled:
+            self._make(compiled)
         weights = models.initial_weights(self.model, random)
         dropouts = np.array([settings.seed], np.uint64).view(np.uint32)
         self.restore([*weights, *self._fresh, dropouts, np.array(0)])
-        self.model.optimizer.learning_rate = settings.learning_rate
         self._seed = settings.seed
 
-    def _make(self, dropout: float, weight_decay: float) -> None:
-        its = self._dataset
+    def _make(self, settings: Settings) -> None:
+        its, dropout = self._dataset, settings.dropout
         self._dropouts = keras.random.SeedGenerator(0)
 
         # Not keras.layers.Dropout: with PyTorch it draws from what no checkpoint holds.
@@ -97,7 +102,7 @@ class Network:
         self.model = models.trainable(
             *(self._stack, its.side, its.mean, its.std), drop=drop, random=self._dropouts
         )
-        optimizer = _OPTIMIZERS[self._optimizer](weight_decay=weight_decay or None)
+        optimizer = _optimizer(self._rule, settings)
         self.model.compile(
             optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -105,13 +110,40 @@ class Network:
         )
         optimizer.build(self.model.trainable_variables)
         self._fresh = [_copy(variable) for variable in optimizer.variables]
-        self._made_for = (dropout, weight_decay)
+        self._made_for = settings
 
-    def run(self, training: Pass, validation: Pass, strength: float) -> tuple[Tally, Tally]:
-        trained = self._steps(training, self.model.train_on_batch, strength)
-        return trained, self._steps(validation, self.model.test_on_batch, 0.0)
+    def run(
+        self,
+        training: Pass,
+        validation: Pass,
+        averaged: Pass,
+        *,
+        rates: np.ndarray,
+        strength: float,
+    ) -> tuple[Tally, Tally, Tally]:
+        def train(*batch: np.ndarray, **options: Any) -> Any:
+            self.model.optimizer.learning_rate = next(left)
+            return self.model.train_on_batch(*batch, **options)
 
-    def _steps(self, some: Pass, on_batch: Callable[..., Any], strength: float) -> Tally:
+        left = iter(rates[training.tally.step :])
+        trained = self._steps(training, train, strength)
+        validated = self._steps(validation, self.model.test_on_batch)
+        if averaged.stop == averaged.tally.step:
+            return trained, validated, averaged.tally
+        with self._averages():
+            return trained, validated, self._steps(averaged, self.model.test_on_batch)
+
+    @contextmanager
+    def _averages(self) -> Iterator[None]:
+        """Put the averaged weights in the others' place for a while."""
+        trained = self.model.trainable_variables
+        last = [*map(_copy, trained)]
+        self.model.optimizer.finalize_variable_values(trained)
+        yield
+        for variable, value in zip(trained, last, strict=True):
+            variable.assign(value)
+
+    def _steps(self, some: Pass, on_batch: Callable[..., Any], strength: float = 0.0) -> Tally:
         at = some.tally
         while at.step < some.stop:
             start = at.step * some.batch_size
@@ -152,11 +184,27 @@ class Network:
             variable.assign(value)
         self._n_moved = int(n_moved)
 
-    def weights(self) -> list[np.ndarray]:
+    def weights(self, *, averaged: bool = False) -> list[np.ndarray]:
+        if averaged:
+            with self._averages():
+                return self.weights()
         return [*map(_copy, self.model.weights)]
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.weights, *self.model.optimizer.variables, self._dropouts.state]
+
+
+def _optimizer(rule: str, settings: Settings) -> keras.optimizers.Optimizer:
+    has_momentum = rule in ("momentum", "nesterov")
+    n_gathered = settings.gradient_accumulation
+    return _OPTIMIZERS[rule](
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=settings.gradient_clip,
+        gradient_accumulation_steps=n_gathered if n_gathered > 1 else None,
+        use_ema=settings.average_decay is not None,
+        ema_momentum=settings.average_decay or 0.0,
+        **({"momentum": settings.momentum} if has_momentum else {}),
+    )
 
 
 def _copy(variable: keras.Variable) -> np.ndarray:

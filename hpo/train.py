@@ -2,83 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from hpo import architecture, hyperparameters, seeds
+from hpo import architecture, hyperparameters, schedules, seeds
 from hpo.arrays import load_arrays, save_arrays
 from hpo.cost import MAX_NETWORKS, split_sizes
 from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
+from hpo.epochs import Epoch, Progress
 from hpo.errors import DivergedError
-from hpo.trial import Config, Rung, Trial, canonical
+from hpo.trial import Config, Trial, canonical
 from hpo.usage import Usage
 
 MAX_NETWORK_BYTES = 1 << 30  # of compiled ones that a rank keeps
 GRAPH_CALL_S = 4.0  # no call lasts much longer, so that signals are heard
 FIRST_STEPS = 4  # of a kind whose time is not known yet
 TRAINING_COSTS = 3  # times an answer: forward, gradients of activations, gradients of weights
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to; losses are means over images, accuracies shares."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-
-    @property
-    def merit(self) -> tuple[float, float]:
-        """The smallest is the best; an earlier epoch wins a tie."""
-        return (-self.val_accuracy, self.val_loss)
-
-
-@dataclass
-class Progress:
-    """How far a trial has come: everything but the network's own state."""
-
-    history: list[Epoch] = field(default_factory=list)
-    trained: Tally = Tally()  # of the epoch that is under way
-    validated: Tally = Tally()
-    seconds: float = 0.0
-
-    @property
-    def best(self) -> Epoch:
-        return min(self.history, key=lambda epoch: epoch.merit)
-
-    @property
-    def n_epochs(self) -> int:
-        """How many epochs are over."""
-        return len(self.history)
-
-    @property
-    def rung(self) -> int:
-        """After which epoch it stands; 0 within one."""
-        return self.n_epochs if self.trained == self.validated == Tally() else 0
-
-    def at(self, epoch: int) -> Rung:
-        """Say what it had come to after an epoch."""
-        best = min(self.history[:epoch], key=lambda epoch: epoch.merit)
-        return Rung(epoch, best.val_accuracy, best.val_loss, best.epoch)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Progress:
-        values = json.loads(text)
-        history = [Epoch(**epoch) for epoch in values["history"]]
-        tallies = {name: Tally(**values[name]) for name in ("trained", "validated")}
-        return cls(**values | tallies | {"history": history})
 
 
 @dataclass
@@ -111,12 +56,7 @@ class Trainer:
         key = canonical([shape, self.dataset.side, self.dataset.n_classes])
         compiled.network.reset(
             seeds.initial_weights(key, self._search_seed, config["seed"]),
-            Settings(
-                learning_rate=config["learning_rate"],
-                weight_decay=hyperparameters.weight_decay(config),
-                dropout=config.get("dropout", 0.0),
-                seed=seeds.layer_seed(trial.id),
-            ),
+            _settings(config, seeds.layer_seed(trial.id)),
         )
         n_validation = split_sizes(self.dataset.n_images, config["validation_split"])[1]
         rows = seeds.split(
@@ -128,15 +68,16 @@ class Trainer:
         return training
 
     def _compiled(self, config: Config, shape: Config) -> Compiled:
-        key = canonical([shape, config["optimizer"]])
+        rule, is_refined = hyperparameters.update_rule(config), hyperparameters.is_refined(config)
+        key = canonical([shape, rule, is_refined])
         if key not in self._networks:
-            self._networks[key] = self._compile(config)
+            self._networks[key] = self._compile(config, rule, is_refined=is_refined)
         self._networks.move_to_end(key)
         return self._networks[key]
 
-    def _compile(self, config: Config) -> Compiled:
+    def _compile(self, config: Config, rule: str, *, is_refined: bool) -> Compiled:
         stack = architecture.layers(config, self.dataset.side, self.dataset.n_classes)
-        n_bytes = architecture.n_bytes(stack)
+        n_bytes = architecture.n_bytes(stack, is_refined=is_refined)
         is_full = False
         while self._networks and not self._has_room(n_bytes):
             self._networks.popitem(last=False)
@@ -144,7 +85,8 @@ class Trainer:
         if is_full:
             self._engine.forget()
         with self.usage.counts("compile_s"):
-            return Compiled(self._engine.network(stack, config["optimizer"]), n_bytes)
+            network = self._engine.network(stack, rule, is_refined=is_refined)
+        return Compiled(network, n_bytes)
 
     def _has_room(self, n_bytes: int) -> bool:
         kept = sum(compiled.n_bytes for compiled in self._networks.values())
@@ -176,38 +118,53 @@ class Training:
         self.best_weights: list[np.ndarray] = []
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or the score has not risen for long enough."""
-        history = self.progress.history
+        """Whether all epochs are done, or none was better than all before for long enough."""
+        history, config = self.progress.history, self._config
         if not history:
             return False
-        if len(history) >= self._config["epochs"]:
+        if len(history) >= config["epochs"]:
             return True
-        patience = self._config["early_stopping_patience"]
-        return patience is not None and len(history) - self.progress.best.epoch >= patience
+        patience: int | None = config["early_stopping_patience"]
+        if patience is None:
+            return False
+        metric, goal = config["early_stopping_metric"], config.get("early_stopping_goal")
+        return self.progress.n_epochs_since_best(metric, goal) >= patience
 
     def advance(self) -> Epoch | None:
         """Go on for an epoch, or for a few seconds of a longer one; give the epoch if it is over.
 
         Raises:
-            DivergedError: if the loss is not finite.
+            DivergedError: if the loss is not finite, or an epoch's is above the limit.
         """
         begun = time.perf_counter()
-        at = self.progress
-        training = Pass(self._epoch_rows(), self._config["batch_size"], at.trained)
-        validation = Pass(self._validation_rows, VALIDATION_BATCH, at.validated)
-        image_s = self._compiled.image_s.get(training.batch_size)
-        training, left_s = _cut(training, GRAPH_CALL_S, image_s, TRAINING_COSTS)
-        validation, _ = _cut(validation, left_s, image_s, 1)
-        at.trained, at.validated = self._network.run(
-            training, validation, self._config.get("augment_strength", 0.0)
+        at, config = self.progress, self._config
+        training, validation, averaged = self._next_passes()
+        at.trained, at.validated, at.averaged = self._network.run(
+            *(training, validation, averaged),
+            rates=schedules.rates(config, training.n_steps, len(at.history) + 1),
+            strength=config.get("augment_strength", 0.0),
         )
         took_s = time.perf_counter() - begun
-        answers = TRAINING_COSTS * training.n_images + validation.n_images
+        answers = TRAINING_COSTS * training.n_images + validation.n_images + averaged.n_images
         self._compiled.image_s[training.batch_size] = took_s / answers
         at.seconds += took_s
         self._usage.train_s += took_s
         self._check_losses()
-        return self._end_epoch() if at.validated.step == validation.n_steps else None
+        is_over = (at.validated.step, at.averaged.step) == (validation.n_steps, averaged.n_steps)
+        return self._end_epoch() if is_over else None
+
+    def _next_passes(self) -> tuple[Pass, Pass, Pass]:
+        """Give the steps of the next call: training, validation, validation of averages."""
+        at = self.progress
+        training = Pass(self._epoch_rows(), self._config["batch_size"], at.trained)
+        validation = Pass(self._validation_rows, VALIDATION_BATCH, at.validated)
+        rows = self._validation_rows if self._is_averaging else self._validation_rows[:0]
+        averaged = Pass(rows, VALIDATION_BATCH, at.averaged)
+        image_s = self._compiled.image_s.get(training.batch_size)
+        training, left_s = _cut(training, GRAPH_CALL_S, image_s, TRAINING_COSTS)
+        validation, left_s = _cut(validation, left_s, image_s, 1)
+        averaged, _ = _cut(averaged, left_s, image_s, 1)
+        return training, validation, averaged
 
     def _epoch_rows(self) -> np.ndarray:
         epoch = len(self.progress.history) + 1
@@ -233,11 +190,31 @@ class Training:
             val_loss=at.validated.loss_sum / n_validation,
             val_accuracy=at.validated.n_right / n_validation,
         )
+        if self._is_averaging:
+            epoch = replace(
+                epoch,
+                average_val_loss=at.averaged.loss_sum / n_validation,
+                average_val_accuracy=at.averaged.n_right / n_validation,
+            )
+        self._check_limit(epoch)
         at.history.append(epoch)
-        at.trained = at.validated = Tally()
+        at.trained = at.validated = at.averaged = Tally()
         if at.best is epoch:
-            self.best_weights = self._network.weights()
+            self.best_weights = self._network.weights(averaged=epoch.is_average_better)
         return epoch
+
+    @property
+    def _is_averaging(self) -> bool:
+        return "weight_average_decay" in self._config
+
+    def _check_limit(self, epoch: Epoch) -> None:
+        limit = self._config["loss_limit"]
+        for name, loss in (("loss", epoch.loss), ("validation loss", epoch.val_loss)):
+            if limit is not None and loss > limit:
+                raise DivergedError(
+                    f"diverged: {name} {loss:.4g} is above loss_limit {limit} in epoch"
+                    f" {epoch.epoch}"
+                )
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; a training that loads it goes on to the same last bit."""
@@ -250,6 +227,18 @@ class Training:
         self.progress = Progress.from_json(text)
         self._network.restore(arrays["state"])
         self.best_weights = arrays["best"]
+
+
+def _settings(config: Config, seed: int) -> Settings:
+    return Settings(
+        weight_decay=hyperparameters.weight_decay(config),
+        dropout=config.get("dropout", 0.0),
+        seed=seed,
+        momentum=config.get("momentum", 0.0),
+        gradient_clip=config["gradient_clip"],
+        gradient_accumulation=config["gradient_accumulation"],
+        average_decay=config.get("weight_average_decay"),
+    )
 
 
 def _cut(some: Pass, left_s: float, image_s: float | None, costs: float) -> tuple[Pass, float]:

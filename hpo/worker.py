@@ -12,6 +12,7 @@ import numpy as np
 
 from hpo import journal, lock
 from hpo.arrays import UNREADABLE, save_arrays
+from hpo.epochs import Epoch, Progress
 from hpo.errors import DivergedError, LockLostError
 from hpo.order import Job
 from hpo.report import settings_text
@@ -19,7 +20,7 @@ from hpo.rundir import RunDir, write_whole
 from hpo.schedule import Alone, Link, Work
 from hpo.state import RankState
 from hpo.stopping import Stop
-from hpo.train import Epoch, Progress, Trainer, Training
+from hpo.train import Trainer, Training
 from hpo.trial import Merit, Result, Status, Trial, merit
 
 MAX_ERROR_CHARS = 4000  # of a traceback, its end
@@ -98,6 +99,9 @@ class Worker:
             status = self._train(training, job, folder, link)
             if status is None:
                 return None
+            best = training.progress.best
+            if best.is_average_better:
+                folder.say(f"in epoch {best.epoch} the averaged weights are the better ones")
             result = self._result(job, attempt, training, status)
             return _Tried(result, training.best_weights, is_final=True)
         except (OSError, LockLostError):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.architecture import layers, multiply_adds
+from hpo import cost
+from hpo.architecture import layers, multiply_adds, n_bytes
 from hpo.errors import InputError
 from hpo.hyperparameters import TABLE, check, complete
 
@@ -162,3 +163,14 @@ def test_any_valid_configuration_ends_in_classes_or_is_refused(side, n_classes, 
     assert found[-1].output == (n_classes,)
     assert all(size > 0 for layer in found for size in layer.output)
     assert all((layer.multiply_adds > 0) == (layer.units > 0) for layer in found)
+
+
+def test_averaged_weights_cost_a_second_validation():
+    usual, averaged = complete({}, 8), complete({"weight_average": "ema"}, 8)
+    more = cost.flop(averaged, 1000, 7) - cost.flop(usual, 1000, 7)
+    assert more == 2 * 7 * 100 * 4  # a tenth of the images, four epochs
+
+
+def test_refined_network_holds_two_more_copies_of_its_weights():
+    linear = stack(8, model="linear")
+    assert n_bytes(linear, is_refined=True) - n_bytes(linear) == 4 * 2 * (64 * 10 + 10)

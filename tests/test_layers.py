@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     0: [
         *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
-        *("rundir", "stopping", "trial", "updates", "usage"),
+        *("rundir", "schedules", "stopping", "trial", "updates", "usage"),
     ],
     1: [
         *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "document"),
@@ -26,7 +26,7 @@ LEVELS = {
         *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
         *("jobfile", "models", "progress", "pruning", "sitefile", "space", "state"),
     ],
-    3: ["data", "options", "order", "walltime", "written"],
+    3: ["data", "epochs", "options", "order", "refinements", "walltime", "written"],
     4: ["climb", "graph", "plain", "sampling", "schedule", "spaceyaml", "train"],
     5: [
         *("jobspec", "library", "paramsfile", "spacetext", "sweepfile", "tablefile", "worker"),
@@ -42,7 +42,7 @@ LEVEL = {module: level for level, modules in LEVELS.items() for module in module
 DOORS = {
     "mpi4py": {"world"},
     "keras": {"models", "plain"},
-    "tensorflow": {"graph", "updates"},
+    "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"plain"},
     "torch": {"plain"},
 }

@@ -88,6 +88,31 @@ def test_read_binary_file_is_refused(tmp_path, name):
         ("dropout: [.nan]\n", ":1: dropout: expected finite numbers, found nan"),
         ("model: [cnn, mlp]\n", ":1: model: expected one of cnn, dense, linear, found 'mlp'"),
         (
+            "lr_final: 1\n",
+            ":1: lr_final: expected null (0 for cosine and linear, 0.01 for"
+            " exponential) or a share of the learning rate above 0 and below 1, found 1",
+        ),
+        (
+            "lr_schedule: warm\n",
+            ":1: lr_schedule: expected one of constant, cosine, linear, exponential, step,"
+            " found 'warm'",
+        ),
+        ("momentum: 1\n", ":1: momentum: expected a number from 0 to below 1, found 1"),
+        (
+            "gradient_clip: 0\n",
+            ":1: gradient_clip: expected null (never) or a number above 0, found 0",
+        ),
+        ("loss_limit: -1\n", ":1: loss_limit: expected null (none) or a number above 0, found -1"),
+        (
+            "early_stopping_metric: [null, score]\n",
+            ":1: early_stopping_metric: expected one of null, loss, accuracy, val_loss,"
+            " val_accuracy, found 'score'",
+        ),
+        (
+            "early_stopping_goal: max\n",
+            ":1: early_stopping_goal: expected one of null, minimize, maximize, found 'max'",
+        ),
+        (
             "filters: [[16, 0]]\n",
             ":1: filters: expected a whole number from 1 to 65,536 (doubled in each further"
             " block) or a list of one for each block, found [16, 0]",

@@ -22,6 +22,14 @@ ROOT = Path(__file__).parents[1]
 # Small enough that a trial takes a fraction of a second once its network is compiled.
 SMALL = {"filters": 4, "dense_units": 16, "epochs": 1, "batch_size": 256}
 STANDSTILL = 1e-12  # a learning rate that changes no score
+REFINED = {
+    "gradient_clip": 0.5,
+    "gradient_accumulation": 3,
+    "weight_average": "ema",
+    "weight_average_decay": 0.8,
+    "lr_schedule": "cosine",
+    "warmup_epochs": 0.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +71,16 @@ def test_a_loss_that_is_not_finite_fails_the_trial(trainer: Trainer) -> None:
         trained(trainer, optimizer="sgd", learning_rate=1e30)
 
 
-def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> None:
+@pytest.mark.parametrize("changes", [{}, REFINED], ids=["plain", "refined"])
+def test_a_reused_network_trains_as_a_fresh_process_does(
+    trainer: Trainer, changes: dict[str, object]
+) -> None:
+    changes = {"dropout": 0.4, "batch_norm": True, "epochs": 2, **changes}
     script = (
         "from test_train import *\n"
         "dataset = data.load(World(), datafile.BUNDLED)\n"
         "trainer = Trainer(dataset, 33, graph.Engine(dataset))\n"
-        "print(fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)))\n"
+        f"print(fingerprint(trained(trainer, **{changes})))\n"
     )
     fresh = subprocess.run(
         [sys.executable, "-c", f"from hpo import graph\ngraph.configure(threads=1)\n{script}"],
@@ -80,7 +92,8 @@ def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> No
     ).stdout.split()[-1]
     trained(trainer, dropout=0.1, batch_norm=True, learning_rate=0.1)
     trained(trainer, augment="shift-rotate-zoom", batch_norm=True, batch_size=16)
-    assert fingerprint(trained(trainer, dropout=0.4, batch_norm=True, epochs=2)) == fresh
+    trained(trainer, gradient_accumulation=2, batch_norm=True, weight_average="ema")
+    assert fingerprint(trained(trainer, **changes)) == fresh
 
 
 @pytest.mark.parametrize(
@@ -90,6 +103,13 @@ def test_a_reused_network_trains_as_a_fresh_process_does(trainer: Trainer) -> No
         {"optimizer": "sgd", "learning_rate": 0.1},
         {"weight_decay": 0.1, "batch_norm": True},
         {"pooling": "average", "dense_layers": 2, "validation_split": 0.2},
+        {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1},
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "learning_rate": 0.1},
+        {"lr_schedule": "cosine", "warmup_epochs": 0.5},
+        {"gradient_clip": 0.1, "optimizer": "sgd", "learning_rate": 0.1},
+        {"gradient_accumulation": 3, "weight_decay": 0.1},
+        {"weight_average": "ema", "weight_average_decay": 0.8, "batch_norm": True},
+        REFINED,
     ],
     ids=str,
 )
@@ -105,6 +125,8 @@ def test_the_graph_trains_as_plain_keras_does(
         assert mine.loss == pytest.approx(other.loss, rel=1e-3)
         assert mine.val_loss == pytest.approx(other.val_loss, rel=1e-3)
         assert mine.val_accuracy == pytest.approx(other.val_accuracy, abs=0.02)
+        if mine.average_val_loss is not None:
+            assert mine.average_val_loss == pytest.approx(other.average_val_loss, rel=1e-3)
 
 
 def test_one_compiled_network_serves_all_that_is_data(dataset: data.Dataset) -> None:
@@ -113,11 +135,28 @@ def test_one_compiled_network_serves_all_that_is_data(dataset: data.Dataset) -> 
         *({"learning_rate": 0.01}, {"dropout": 0.5}, {"weight_decay": 0.1}, {"seed": 3}),
         *({"batch_size": 100}, {"validation_split": 0.2}, {"epochs": 2}),
         {"augment": "shift-rotate-zoom", "augment_strength": 0.5},
+        *({"lr_schedule": name} for name in ("cosine", "linear", "exponential", "step")),
+        *({"warmup_epochs": 0.5}, {"loss_limit": 100}),
+        {"early_stopping_patience": 1, "early_stopping_metric": "loss"},
     ):
         trained(trainer, **changes)
-    assert len(trainer._networks) == 1
-    [compiled] = trainer._networks.values()
-    assert compiled.network._epoch.experimental_get_tracing_count() == 1
+    assert n_traced(trainer) == [1]
+    for changes in (
+        *({"gradient_clip": 1}, {"gradient_clip": 2}, {"gradient_accumulation": 3}),
+        *({"weight_average": "ema", "weight_average_decay": decay} for decay in (0.9, 0.99)),
+        REFINED,
+    ):
+        trained(trainer, **changes)
+    assert n_traced(trainer) == [1, 1]
+    for momentum in (0.5, 0.9):
+        trained(trainer, optimizer="sgd", momentum=momentum)
+    assert n_traced(trainer) == [1, 1, 1]
+
+
+def n_traced(trainer: Trainer) -> list[int]:
+    """Count how often each network of a trainer has been compiled."""
+    epochs = [compiled.network._epoch for compiled in trainer._networks.values()]
+    return [epoch.experimental_get_tracing_count() for epoch in epochs]
 
 
 def test_networks_unused_longest_are_forgotten(
@@ -151,17 +190,23 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("interrupted")
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"optimizer": name} for name in ("adam", "sgd", "rmsprop", "adamw")),
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+        *({"lr_schedule": name} for name in ("cosine", "linear", "exponential", "step")),
+        *({"warmup_epochs": 1.5}, {"gradient_clip": 0.5}, {"gradient_accumulation": 3}),
+        *({"weight_average": "ema", "weight_average_decay": 0.8}, REFINED),
+    ],
+    ids=str,
+)
 def test_a_trial_goes_on_from_any_point_to_the_same_bit(
-    trainer: Trainer, tmp_path: Path, optimizer: str
+    trainer: Trainer, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    changes = {
-        "optimizer": optimizer,
-        "batch_norm": True,
-        "dropout": 0.4,
-        "augment": "shift-rotate-zoom",
-        "epochs": 2,
-    }
+    usual = {"batch_norm": True, "dropout": 0.4, "augment": "shift-rotate-zoom", "epochs": 2}
+    changes = usual | changes
     whole = begin(trainer, **changes)
     cuts = 0
     while not whole.is_finished():
@@ -170,7 +215,7 @@ def test_a_trial_goes_on_from_any_point_to_the_same_bit(
         cuts += 1
     assert cuts > 10
     for cut in range(cuts):
-        trained(trainer, batch_norm=True, optimizer=optimizer, learning_rate=0.1)  # disturb
+        trained(trainer, **changes | {"learning_rate": 0.1, "epochs": 1})  # disturb
         again = begin(trainer, tmp_path / f"{cut}.npz", **changes)
         while not again.is_finished():
             again.advance()
@@ -184,6 +229,26 @@ def test_the_score_is_the_best_epoch_and_its_weights_are_kept(trainer: Trainer) 
     assert training.progress.best is best
     until_then = trained(trainer, learning_rate=0.3, optimizer="sgd", epochs=best.epoch)
     assert all(map(np.array_equal, training.best_weights, until_then.best_weights))
+
+
+def test_the_weights_kept_are_the_averaged_ones_where_they_are_better(trainer: Trainer) -> None:
+    wild = {"learning_rate": 0.5, "optimizer": "sgd", "batch_size": 32, "epochs": 6}
+    training = trained(trainer, **wild, weight_average="ema")
+    best = training.progress.best
+    assert best.is_average_better
+    assert best.score == best.average_val_accuracy > best.val_accuracy
+    until_then = trained(trainer, **wild | {"epochs": best.epoch}, weight_average="ema")
+    averages = until_then._network.weights(averaged=True)
+    assert all(map(np.array_equal, training.best_weights, averages))
+    assert not np.array_equal(averages[0], until_then._network.weights()[0])
+
+
+def test_what_is_averaged_leaves_the_last_weights_as_they_were(trainer: Trainer) -> None:
+    usual = trained(trainer, epochs=2)
+    averaged = trained(trainer, epochs=2, weight_average="ema")
+    for mine, other in zip(usual.progress.history, averaged.progress.history, strict=True):
+        assert mine.metrics == {name: other.metrics[name] for name in mine.metrics}
+        assert other.average_val_loss not in (None, other.val_loss)
 
 
 def test_what_is_compared_starts_from_the_same_weights(trainer: Trainer) -> None:
@@ -252,6 +317,8 @@ def test_dense_layers_have_the_shapes_asked_for(
         *({"pooling": "average"}, {"activation": "tanh"}, {"activation": "sigmoid"}),
         *({"optimizer": name} for name in ("sgd", "rmsprop", "adamw")),
         *({"learning_rate": 0.01}, {"weight_decay": 0.1}, {"seed": 1}),
+        *({"lr_schedule": name} for name in ("cosine", "linear", "exponential")),
+        *({"warmup_epochs": 1}, {"gradient_clip": 0.1}, {"gradient_accumulation": 2}),
         *({"augment": "shift-rotate-zoom", "augment_strength": s} for s in (1, 0.01)),
     ],
     ids=str,
@@ -277,6 +344,80 @@ def test_a_stronger_augmentation_is_harder_to_learn(trainer: Trainer) -> None:
         return trained(trainer, epochs=4, **moved).progress.history[-1].loss
 
     assert loss(0.01) < loss(1) < loss(5)
+
+
+def test_momentum_goes_on_in_the_old_direction(trainer: Trainer) -> None:
+    step = {"batch_size": 1617, "dropout": 0, "optimizer": "sgd", "epochs": 2}  # an epoch each
+
+    def weights(**changes: object) -> np.ndarray:
+        return trained(trainer, **step | changes)._network.weights()[0]
+
+    first = begin(trainer)._network.weights()[0]
+    once, twice = weights(epochs=1), weights()
+    assert np.array_equal(weights(momentum=0), twice)
+    pushed, nesterov = weights(momentum=0.9), weights(momentum=0.9, nesterov=True)
+    assert np.allclose(pushed - twice, 0.9 * (once - first), rtol=0.01, atol=1e-7)
+    assert not np.allclose(nesterov, pushed, rtol=1e-5, atol=0)
+
+
+def test_a_step_schedule_falls_between_epochs(trainer: Trainer) -> None:
+    def weights(epochs: int, **changes: object) -> np.ndarray:
+        return trained(trainer, epochs=epochs, **changes)._network.weights()[0]
+
+    falling = {"lr_schedule": "step", "lr_step_factor": 1e-9, "optimizer": "sgd"}
+    twice = {**falling, "lr_step_epochs": 2}
+    assert np.allclose(weights(3, **falling), weights(1, **falling), rtol=1e-6, atol=0)
+    assert np.allclose(weights(3, **twice), weights(2, optimizer="sgd"), rtol=1e-6, atol=0)
+
+
+def test_a_warm_up_begins_with_small_steps(trainer: Trainer) -> None:
+    def moved(**changes: object) -> float:
+        first = begin(trainer)._network.weights()[0]
+        training = trained(trainer, optimizer="sgd", dropout=0, **changes)
+        return float(np.abs(training._network.weights()[0] - first).mean())
+
+    # Seven steps of an epoch come to 1 + … + 7 of 700 parts, where they were 7.
+    assert moved(warmup_epochs=100) == pytest.approx(moved() * 28 / 700 / 7, rel=0.1)
+
+
+def test_clipped_gradients_have_the_norm_asked_for(trainer: Trainer) -> None:
+    def moved(clip: float | None) -> float:
+        step = {"batch_size": 1617, "optimizer": "sgd", "learning_rate": 1}
+        first = begin(trainer)._network.weights()
+        last = trained(trainer, **step, gradient_clip=clip)._network.weights()
+        squares = [np.square(b - a).sum() for a, b in zip(first, last, strict=True)]
+        return float(np.sqrt(sum(squares)))
+
+    norm = moved(None)
+    assert moved(norm / 10) == pytest.approx(norm / 10, rel=1e-4)
+    assert moved(norm * 10) == norm
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch(trainer: Trainer) -> None:
+    still = {"dropout": 0, "learning_rate": 0.1, "optimizer": "sgd"}
+    large = trained(trainer, batch_size=1617, **still)
+    parts = trained(trainer, batch_size=539, gradient_accumulation=3, **still)
+    for one, other in zip(large.best_weights, parts.best_weights, strict=True):
+        assert np.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_left_of_accumulation_goes_on_in_the_next_epoch(trainer: Trainer) -> None:
+    training = trained(trainer, batch_size=539, gradient_accumulation=2, epochs=2)
+    power = float(training._network._optimizer._powers[0])
+    assert np.log(power) / np.log(0.9) == pytest.approx(3 + 1, rel=1e-4)  # six batches
+
+
+def test_averaged_weights_follow_the_others(trainer: Trainer) -> None:
+    step = {"batch_size": 1617, "weight_average": "ema", "weight_average_decay": 0.75}
+    whole = begin(trainer, **step, epochs=3)
+    weights = []
+    while not whole.is_finished():
+        whole.advance()
+        weights.append(whole._network.weights()[0])
+    expected = weights[0]
+    for last in weights[1:]:
+        expected = 0.75 * expected + 0.25 * last
+    assert np.allclose(whole._network.weights(averaged=True)[0], expected, rtol=1e-5, atol=1e-8)
 
 
 def test_batch_norm_keeps_moving_statistics(trainer: Trainer) -> None:
@@ -321,6 +462,30 @@ def test_epochs_and_patience_set_the_length(trainer: Trainer) -> None:
     assert epochs(epochs=5) == 5
     assert epochs(epochs=9, early_stopping_patience=2) == 3
     assert epochs(epochs=2, early_stopping_patience=5) == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "expected"),
+    [
+        *(("loss", None, 6), ("loss", "maximize", 3)),
+        *(("val_loss", None, 6), ("val_loss", "minimize", 6), ("val_loss", "maximize", 3)),
+        ("accuracy", "minimize", 3),
+    ],
+)
+def test_a_trial_stops_early_by_any_metric_in_either_direction(
+    trainer: Trainer, metric: str, goal: str | None, expected: int
+) -> None:
+    asked = {"early_stopping_metric": metric, "early_stopping_goal": goal}
+    training = trained(trainer, epochs=6, early_stopping_patience=2, dropout=0, **asked)
+    assert len(training.progress.history) == expected
+
+
+def test_a_loss_above_the_limit_fails_the_trial(trainer: Trainer) -> None:
+    loss = trained(trainer).progress.history[0].loss
+    trained(trainer, loss_limit=loss + 1)
+    expected = rf"diverged: loss {loss:.4g} is above loss_limit 0.1 in epoch 1"
+    with pytest.raises(DivergedError, match=expected):
+        trained(trainer, loss_limit=0.1)
 
 
 @pytest.mark.parametrize(("share", "n_validation"), [(0.1, 180), (0.25, 449)])

@@ -130,6 +130,22 @@ def test_defaults_are_frozen():
         "augment": "none",
         "validation_split": 0.1,
         "seed": 0,
+        "weight_decay": None,
+        "augment_strength": 1,
+        "momentum": 0,
+        "nesterov": False,
+        "lr_schedule": "constant",
+        "lr_final": None,
+        "lr_step_epochs": 1,
+        "lr_step_factor": 0.5,
+        "warmup_epochs": 0,
+        "gradient_clip": None,
+        "gradient_accumulation": 1,
+        "weight_average": "none",
+        "weight_average_decay": 0.99,
+        "early_stopping_metric": None,
+        "early_stopping_goal": None,
+        "loss_limit": None,
     }
     assert {name: defaults(20)[name] for name in known} == known
 
