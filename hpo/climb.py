@@ -10,15 +10,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hpo import pruning
-from hpo.order import Job, Line, Queue
-from hpo.pruning import Pruner
+from hpo.order import NO_SOURCE, Job, Line, Queue, Source
+from hpo.pruning import Member, Pruner
 from hpo.trial import Result, Status
 
 
 class Climb(Queue):
     """A queue whose trials have to ask whether they may go on."""
 
-    def __init__(self, jobs: Iterable[Job], pruner: Pruner, results: Iterable[Result]) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        pruner: Pruner,
+        results: Iterable[Result],
+        source: Source = NO_SOURCE,
+    ) -> None:
         """Take in what is to be trained.
 
         Args:
@@ -33,8 +39,9 @@ class Climb(Queue):
             pruner.note(result)
         self._queued: set[str] = set()  # those that wait to go on
         begun = {name for name in self._results if self._is_stopped(name)}
-        super().__init__(_way(job, 0) for name, job in self._jobs.items() if name not in begun)
-        self.n_jobs = len(self._jobs)
+        first = (_way(job, 0) for name, job in self._jobs.items() if name not in begun)
+        super().__init__(first, source)
+        self.n_jobs = len(self._jobs) + source.n_left
         self._resume()
 
     def _take(self, rank: int, time_left_s: float) -> Job | None:
@@ -45,6 +52,14 @@ class Climb(Queue):
                 self._continue(ahead)
                 job = super()._take(rank, time_left_s)
         return job
+
+    def add(self, job: Job) -> None:
+        if job.trial.id not in self._jobs:  # a new one
+            self._pruner.add(Member(job.trial.id, job.trial.index, job.epochs))
+            job = replace(job, rungs=self._pruner.asks_at(job.trial.id))
+            self._jobs[job.trial.id] = job
+            job = _way(job, 0)
+        super().add(job)
 
     def _remove(self, line: Line, place: int) -> Job:
         job = super()._remove(line, place)

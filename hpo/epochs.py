@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from hpo.engine import Tally
-from hpo.trial import Rung
+from hpo.trial import USUAL_AIM, Aim, Rung, usual_goal
 
 
 @dataclass(frozen=True)
@@ -28,37 +29,34 @@ class Epoch:
         del told["epoch"]
         return {name: value for name, value in told.items() if value is not None}
 
-    @property
-    def is_average_better(self) -> bool:
-        """Whether the averaged weights beat the last ones, so that it is them that are kept."""
-        loss, accuracy = self.average_val_loss, self.average_val_accuracy
-        if loss is None or accuracy is None:
-            return False
-        return (-accuracy, loss) < (-self.val_accuracy, self.val_loss)
+    def mark(self, aim: Aim) -> Mark:
+        """Say what the weights that are kept of it come to: the last, or better averaged ones."""
+        metrics = self.metrics
+        last = Mark(metrics[aim.metric], self.val_loss, is_average=False)
+        if self.average_val_loss is None:
+            return last
+        score = metrics.get(f"average_{aim.metric}", last.score)
+        average = Mark(score, self.average_val_loss, is_average=True)
+        return min(last, average, key=lambda its: its.merit(aim))  # the first wins a tie
 
-    @property
-    def score(self) -> float:
-        """The validation accuracy of the weights that are kept."""
-        return self._kept("val_accuracy")
 
-    @property
-    def score_loss(self) -> float:
-        """Their validation loss."""
-        return self._kept("val_loss")
+class Mark(NamedTuple):
+    """The score of an epoch, and what decides between equal ones."""
 
-    @property
-    def merit(self) -> tuple[float, float]:
-        """The smallest is the best; an earlier epoch wins a tie."""
-        return (-self.score, self.score_loss)
+    score: float
+    val_loss: float
+    is_average: bool  # whether the averaged weights have it
 
-    def _kept(self, name: str) -> float:
-        return self.metrics[f"average_{name}" if self.is_average_better else name]
+    def merit(self, aim: Aim) -> tuple[float, float]:
+        """The smallest is the best."""
+        return aim.sign * self.score, self.val_loss
 
 
 @dataclass
 class Progress:
     """How far a trial has come: everything but the network's own state."""
 
+    aim: Aim = USUAL_AIM
     history: list[Epoch] = field(default_factory=list)
     trained: Tally = Tally()  # of the epoch that is under way
     validated: Tally = Tally()
@@ -67,7 +65,12 @@ class Progress:
 
     @property
     def best(self) -> Epoch:
-        return min(self.history, key=lambda epoch: epoch.merit)
+        """The best epoch; an earlier one wins a tie."""
+        return self._best_of(self.n_epochs)
+
+    def _best_of(self, n_epochs: int) -> Epoch:
+        aim = self.aim
+        return min(self.history[:n_epochs], key=lambda epoch: epoch.mark(aim).merit(aim))
 
     @property
     def n_epochs(self) -> int:
@@ -82,35 +85,34 @@ class Progress:
 
     def at(self, epoch: int) -> Rung:
         """Say what it had come to after an epoch."""
-        best = min(self.history[:epoch], key=lambda epoch: epoch.merit)
-        return Rung(epoch, best.score, best.score_loss, best.epoch)
+        best = self._best_of(epoch)
+        score, val_loss, _ = best.mark(self.aim)
+        return Rung(epoch, score, val_loss, best.epoch)
 
     def n_epochs_since_best(self, metric: str | None = None, goal: str | None = None) -> int:
         """Count the epochs since one was better than all before.
 
         Args:
             metric: by which; without one it is what the best epoch is chosen by.
-            goal: minimize or maximize; without one a loss is to fall and all else to rise.
+            goal: minimize or maximize; without one what is usual for the metric.
         """
         best = self.best
         if metric is not None:
-            sign = 1 if (goal or _usual_goal(metric)) == "minimize" else -1
+            sign = Aim(metric, goal or usual_goal(metric)).sign
             best = min(self.history, key=lambda epoch: sign * epoch.metrics[metric])
         return len(self.history) - best.epoch
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        told = asdict(self)
+        del told["aim"]  # the search's
+        return json.dumps(told)
 
     @classmethod
-    def from_json(cls, text: str) -> Progress:
+    def from_json(cls, text: str, aim: Aim = USUAL_AIM) -> Progress:
         values = json.loads(text)
         history = [Epoch(**epoch) for epoch in values["history"]]
         # Checkpoints of earlier versions have no `averaged`.
         tallies = {
             name: Tally(**values.get(name, {})) for name in ("trained", "validated", "averaged")
         }
-        return cls(**values | tallies | {"history": history})
-
-
-def _usual_goal(metric: str) -> str:
-    return "minimize" if metric.endswith("loss") else "maximize"
+        return cls(**values | tallies | {"history": history, "aim": aim})

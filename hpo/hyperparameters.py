@@ -75,6 +75,8 @@ def _or_null(check: Check, expected: str) -> Hyperparameter:
     return Hyperparameter(None, lambda v: v is None or check(v), expected)
 
 
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")  # that an epoch is measured by
+
 TABLE: dict[str, Hyperparameter] = {
     "model": _choice("cnn", "cnn", "dense", "linear", shapes_network=True),
     "filters": Hyperparameter(
@@ -131,7 +133,7 @@ TABLE: dict[str, Hyperparameter] = {
     "early_stopping_patience": _or_null(
         _is_integer(1, 10**6), "null (never) or a whole number of epochs from 1 to 1,000,000"
     ),
-    "early_stopping_metric": _choice(None, None, "loss", "accuracy", "val_loss", "val_accuracy"),
+    "early_stopping_metric": _choice(None, None, *METRICS),
     "early_stopping_goal": _choice(None, None, "minimize", "maximize"),
     "loss_limit": _or_null(_is_number(0, math.inf), "null (none) or a number above 0"),
     "augment": _choice("none", "none", "shift-rotate-zoom"),

@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
 from hpo import __version__, launcher
 from hpo.errors import InputError
-from hpo.pruning import COMPARING, NAMES, Pruning
+from hpo.hyperparameters import METRICS
+from hpo.pruning import COMPARING, Pruning
+from hpo.pruning import NAMES as PRUNERS
+from hpo.trial import MAXIMIZE, MINIMIZE, Aim, usual_goal
+
+MODEL_BASED = ("tpe", "gp", "cmaes", "nsga2")
+SAMPLERS = ("grid", "random", "sobol", "lhs", *MODEL_BASED)
 
 EPILOG = """\
 exit codes: 0 done, 1 failed, 2 bad input, 75 stopped early: run the same command again to go on
@@ -36,15 +42,32 @@ class Options:
     fresh: bool = False
     time_limit_min: float | None = None
     retry_failed: bool = False
-    pruner: str = Pruning.pruner
-    eta: int = Pruning.eta
-    min_epochs: int = Pruning.min_epochs
-    patience: int = Pruning.patience
+    # Of these None means: what the search space's file says, else the usual.
+    sampler: str | None = None
+    trials: int | None = None
+    metric: str | None = None
+    goal: str | None = None
+    pruner: str | None = None
+    eta: int | None = None
+    min_epochs: int | None = None
+    patience: int | None = None
+    finalists: int = 0
+    repeats: int = 3
+    refit: bool = False
     quiet: bool = False
     verbose: bool = False
     precision: str = "float32"
     deterministic: bool = False
     device: str = "cpu"  # or gpu: which entry was started; no option
+
+    @property
+    def aim(self) -> Aim:
+        metric = self.metric or Aim.metric
+        return Aim(metric, self.goal or usual_goal(metric))
+
+    @property
+    def pruning(self) -> Pruning:
+        return Pruning.of(asdict(self))
 
 
 _NAMES = [field.name for field in fields(Options) if field.name != "device"]
@@ -69,15 +92,57 @@ def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") ->
             raise InputError(f"--{name}: expected a path, found ''")
     if options.fresh and options.shard:
         raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
-    _check_pruner(options)
     for name in ("precision", "deterministic"):
         if device == "cpu" and getattr(options, name) != getattr(Options, name):
             raise InputError(f"--{name}: expected rismpigpu.py, found the entry for CPUs")
     return options
 
 
+def with_settings(options: Options, settings: Mapping[str, object], place: str) -> Options:
+    """Add what a search space's file says of the search to what was not said otherwise.
+
+    Args:
+        place: the file's name, for messages.
+
+    Raises:
+        InputError: if something does not fit together.
+    """
+    news = {name: value for name, value in settings.items() if getattr(options, name) is None}
+    chosen = replace(options, **news)  # type: ignore[arg-type]  # of the same names and types
+    _check_aim(chosen, place if "metric" in news else "--metric")
+    _check_sampler(chosen)
+    _check_pruner(chosen)
+    return chosen
+
+
+def _check_aim(options: Options, place: str) -> None:
+    if options.metric is not None and options.metric not in METRICS:
+        raise InputError(
+            f"{place}: metric: expected one of {', '.join(METRICS)}, found {options.metric!r}"
+            f"{'' if place == '--metric' else '; --metric chooses another'}"
+        )
+
+
+def _check_sampler(options: Options) -> None:
+    sampler = options.sampler or "grid"
+    if sampler == "grid" and options.trials is not None:
+        raise InputError(
+            "--trials: expected --sampler random, sobol, lhs or another beside it, found the grid,"
+            " whose combinations are all tried"
+        )
+    if sampler != "grid" and options.trials is None:
+        raise InputError(f"--sampler {sampler}: expected --trials N beside it, found no number")
+    if sampler in MODEL_BASED:
+        for name, given in (("--shard", options.shard), ("--schedule", options.schedule)):
+            if given not in (None, "dynamic"):
+                raise InputError(
+                    f"{name}: expected none beside --sampler {sampler}, whose next trial depends"
+                    " on the results of all ranks"
+                )
+
+
 def _check_pruner(options: Options) -> None:
-    if options.pruner == "none":
+    if options.pruner in (None, "none"):
         return
     if options.schedule == "scatter":
         raise InputError(
@@ -179,32 +244,59 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     )
     add("--retry-failed", action="store_true", help="train failed trials again")
     add(
+        "--sampler",
+        choices=SAMPLERS,
+        help="which combinations: all of the grid (default), or --trials of them, drawn at random,"
+        " evenly spread (sobol, lhs), or proposed by a model of the results (tpe, gp, cmaes,"
+        " nsga2: pip install optuna)",
+    )
+    add("--trials", metavar="N", type=_at_least(1), help="how many, where it is not the grid")
+    add(
+        "--metric",
+        metavar="NAME",
+        help=f"by which trials are compared: {', '.join(METRICS)} (default {Aim.metric})",
+    )
+    add(
+        "--goal", choices=(MAXIMIZE, MINIMIZE), help="default: a loss is to fall, all else to rise"
+    )
+    add(
+        "--finalists",
+        metavar="K",
+        type=_at_least(0),
+        default=Options.finalists,
+        help="train the best K again with other seeds, and let their means decide",
+    )
+    add(
+        "--repeats",
+        metavar="R",
+        type=_at_least(1),
+        default=Options.repeats,
+        help="of each finalist (default %(default)s)",
+    )
+    add("--refit", action="store_true", help="train the winner once more on all images")
+    add(
         "--pruner",
-        choices=NAMES,
-        default=Options.pruner,
-        help="stop trials that fall behind (default %(default)s)",
+        choices=PRUNERS,
+        help=f"stop trials that fall behind (default {Pruning.pruner})",
     )
     add(
         "--eta",
         metavar="N",
         type=_at_least(2),
-        default=Options.eta,
-        help="asha, hyperband: one in N goes on to N times the epochs (default %(default)s)",
+        help=f"asha, hyperband: one in N goes on to N times the epochs (default {Pruning.eta})",
     )
     add(
         "--min-epochs",
         metavar="N",
         type=_at_least(1),
-        default=Options.min_epochs,
-        help="no trial is stopped before (default %(default)s)",
+        help=f"no trial is stopped before (default {Pruning.min_epochs})",
     )
     add(
         "--patience",
         metavar="N",
         type=_at_least(1),
-        default=Options.patience,
         help="with --pruner patience: stop after N epochs without a better score"
-        " (default %(default)s)",
+        f" (default {Pruning.patience})",
     )
     add("--quiet", action="store_true", help="print only the end")
     add("--verbose", action="store_true", help="print every result")

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from hpo.cost import COMPILE_S, MAX_NETWORKS, Estimator
 from hpo.trial import Result, Status, Trial
@@ -44,10 +45,38 @@ class Job:
         return self.is_late + self.is_lone, self.network
 
 
+class Source(Protocol):
+    """Where further jobs come from, when none is waiting."""
+
+    def propose(self) -> Job | None:
+        """Give a new one, if there is any."""
+
+    def note(self, result: Result) -> None:
+        """Learn from a result."""
+
+    @property
+    def n_left(self) -> int:
+        """How many it still has to give."""
+
+
+class _NoSource:
+    n_left = 0
+
+    def propose(self) -> Job | None:
+        return None
+
+    def note(self, result: Result) -> None:
+        pass
+
+
+NO_SOURCE = _NoSource()
+
+
 class Queue:
     """The trials that nobody has taken yet."""
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, jobs: Iterable[Job], source: Source = NO_SOURCE) -> None:
+        self._source = source
         self._waiting: dict[Line, list[Job]] = defaultdict(list)
         self._waiting_s: dict[Line, float] = defaultdict(float)
         # All sorted, so that taking costs a few comparisons, however many networks there are.
@@ -61,7 +90,7 @@ class Queue:
         self._compiled: dict[int, dict[str, None]] = {}  # by rank; the one used last is last
         self._estimator = Estimator()
         self._guard = threading.RLock()  # the progress line's thread looks in
-        self.n_jobs = 0
+        self.n_jobs = source.n_left
         for job in jobs:
             self._waiting[job.line].append(job)
             self._waiting_s[job.line] += job.predicted_s
@@ -94,6 +123,9 @@ class Queue:
             time_left_s = math.inf
         compiled = self._compiled.setdefault(rank, {})
         found = self._find(compiled, time_left_s)
+        if found is None and not self._waiting and (job := self._source.propose()):
+            self.add(job)
+            found = self._find(compiled, time_left_s)
         if found is None:
             return None
         line, place = found
@@ -180,6 +212,7 @@ class Queue:
     def note(self, result: Result) -> None:
         """Learn from a result that has come back."""
         with self._guard:
+            self._source.note(result)
             job = self._taken.pop(result.id, None)
             if job is not None and result.status is not Status.FAILED:
                 self._estimator.note(job.network, job.predicted_s, result.seconds)
@@ -218,7 +251,7 @@ class Queue:
     @property
     def n_unfinished(self) -> int:
         """How many jobs have no result yet."""
-        return len(self) + len(self._taken)
+        return len(self) + len(self._taken) + self._source.n_left
 
     @property
     def n_taken(self) -> int:

@@ -21,6 +21,7 @@ from hpo import (
     hyperparameters,
     journal,
     launcher,
+    model_based,
     pruning,
     publish,
     record,
@@ -29,19 +30,30 @@ from hpo import (
     spaceyaml,
     state,
 )
+from hpo.asking import Asking
 from hpo.climb import Climb
 from hpo.data import Dataset, load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
-from hpo.options import Options
-from hpo.order import Job, Queue
-from hpo.pruning import Pruning
+from hpo.options import MODEL_BASED, Options
+from hpo.order import NO_SOURCE, Job, Queue, Source
+from hpo.proposals import Proposals
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
 from hpo.stopping import Stop
-from hpo.trial import WORST, Config, Merit, Result, Status, Trial, canonical, digest, merit
+from hpo.trial import (
+    USUAL_AIM,
+    WORST,
+    Config,
+    Merit,
+    Result,
+    Status,
+    Trial,
+    canonical,
+    merit,
+)
 from hpo.written import Written
 
 _logger = logging.getLogger(__name__)
@@ -77,14 +89,16 @@ class Plan:
     retried: frozenset[str]
     jobs: Queue
 
+    def trials_now(self) -> Sequence[Trial]:
+        """List the trials, with those that were proposed since."""
+        if self.standing.n_planned:
+            return publish.trials(self.run, self.record)
+        return self.standing.trials
+
     def standing_now(self) -> Standing:
         """Look at the journal again."""
-        return sampling.standing(
-            self.standing.trials,
-            journal.replay(self.run.journal),
-            Pruning.of(self.record.options),
-            self.record.data["side"],
-        )
+        results = journal.replay(self.run.journal)
+        return publish.compared(self.run, self.record, self.trials_now(), results)
 
 
 def read_space(options: Options, space: Mapping[str, object]) -> Written:
@@ -106,7 +120,11 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
     Raises:
         InputError: if something does not fit; the run directory is free then.
     """
-    grid = sampling.grid(written)
+    if options.sampler in MODEL_BASED:
+        model_based.check_installed(options.sampler)
+    run = RunDir(options.out)
+    proposals = Proposals(run.proposals(sampling.space_digest(written)))
+    grid = sampling.combinations(written, asdict(options), proposals.read())
     identity = {
         "data": dataset.fingerprint,
         "seed": options.seed,
@@ -114,16 +132,16 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         "device": options.device,
         "backend": backend.chosen(),
         **OBJECTIVE,
+        **(asdict(options.aim) if options.aim != USUAL_AIM else {}),
     }
     sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
     trials = sampling.trials(grid, dataset.side, identity)
     if options.test is not None:
         load_unlabelled(options.test, dataset.side)  # wrong now rather than after hours
-    run = RunDir(options.out)
     _make_writable(run, options)
     earlier = record.check_same(run, identity, _absolute(dataset.path))
     name = stamp()
-    lock = Lock.acquire(run.state, name, options.shard, _space_digest(written))
+    lock = Lock.acquire(run.state, name, options.shard, sampling.space_digest(written))
     try:
         its = record.Record(
             space=spaceyaml.described(written),
@@ -140,10 +158,10 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         state.bury(run)
         results = journal.replay(run.journal)
         results |= _fail_deadly(run, name, trials, results)
-        rules = Pruning.of(its.options)
-        standing = sampling.standing(trials, results, rules, dataset.side)
+        standing = publish.compared(run, its, trials, results)
         retried = _to_retry(run, options, standing)
-        jobs = _jobs(run, options, standing, dataset, retried)
+        source = _source(options, written, standing, identity, dataset, proposals)
+        jobs = _jobs(run, options, standing, dataset, retried, source)
         best = WORST if standing.best is None else merit(standing.best[1])
         lacks_weights = publish.missing_weights(run, standing) is not None
         start = Start(name, lock.path, jobs.n_jobs, best, lacks_weights)
@@ -175,7 +193,7 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
 
 
 def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    now = publish.publish(plan.run, plan.record, plan.standing.trials)
+    now = publish.publish(plan.run, plan.record, plan.trials_now())
     _logger.info("end: %s", now.sentence())
     if not plan.start.n_jobs and not plan.start.lacks_weights:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
@@ -269,6 +287,7 @@ def _jobs(
     standing: Standing,
     dataset: Dataset,
     retried: Collection[str],
+    source: Source,
 ) -> Queue:
     """Find what is left to train."""
     deaths = state.deaths(run)
@@ -278,10 +297,11 @@ def _jobs(
         if trial.id not in standing.counts or trial.id in retried
     ]
     jobs = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
-    rules = Pruning.of(asdict(options))
+    rules = options.pruning
     if rules.pruner == "none":
-        return Queue(jobs)
-    pruner = pruning.pruner(rules, sampling.members(standing.trials, dataset.side))
+        return Queue(jobs, source)
+    members = sampling.members(standing.trials, dataset.side, standing.n_planned)
+    pruner = pruning.pruner(rules, members)
     results = [
         standing.results[trial.id]
         for trial in standing.trials
@@ -290,6 +310,33 @@ def _jobs(
     return Climb(
         (replace(job, rungs=pruner.asks_at(job.trial.id)) for job in jobs), pruner, results
     )
+
+
+def _source(
+    options: Options,
+    written: Written,
+    standing: Standing,
+    identity: Mapping[str, object],
+    dataset: Dataset,
+    proposals: Proposals,
+) -> Source:
+    """Prepare to ask a model-based sampler for more, if that is what is searched with."""
+    if options.sampler not in MODEL_BASED:
+        return NO_SOURCE
+    its = sampling.rules(written)
+    advisor = model_based.Advisor(
+        *(written, its), sampler=options.sampler, seed=options.seed, aim=options.aim
+    )
+    for trial in standing.trials:
+        advisor.take_up(trial.config)
+        if trial.id in standing.results:
+            advisor.note(standing.results[trial.id])
+
+    def job(config: Config, index: int) -> Job:
+        return _job(sampling.trial(config, index, dataset.side, identity), dataset, died=0)
+
+    n = len(standing.trials)
+    return Asking(advisor, proposals, job, n_proposed=n, n_trials=standing.n_planned)
 
 
 def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
@@ -306,11 +353,6 @@ def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
         is_lone=died >= state.LONE_FROM_DEATHS,
         epochs=config["epochs"],
     )
-
-
-def _space_digest(written: Written) -> str:
-    # The keys as they were written: a trial's place in the grid, and so its shard, rests on that.
-    return digest(list(spaceyaml.described(written).items()))[:16]
 
 
 def _absolute(path: str) -> str:

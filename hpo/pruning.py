@@ -34,7 +34,8 @@ class Pruning:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Pruning:
         """Take them from among other options; those that a record lacks are the defaults."""
-        return cls(**{f.name: options[f.name] for f in fields(cls) if f.name in options})
+        said = ((f.name, options.get(f.name)) for f in fields(cls))
+        return cls(**{name: value for name, value in said if value is not None})
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Member:
 
 class Pruner(Protocol):
     """What the queue asks and tells."""
+
+    def add(self, member: Member) -> None:
+        """Hear of a trial that was not known before."""
 
     def asks_at(self, trial_id: str) -> tuple[int, ...]:
         """Give the epochs after which a trial has to ask."""
@@ -117,6 +121,9 @@ def without_winner(counted: dict[str, Result], results: Mapping[str, Result]) ->
 class _Nothing:
     """Every trial is trained to its end."""
 
+    def add(self, member: Member) -> None:
+        pass
+
     def asks_at(self, trial_id: str) -> tuple[int, ...]:
         return ()
 
@@ -153,6 +160,9 @@ class _Stopping(_Nothing):
         self._epochs = {member.id: member.epochs for member in members}
         self._seen: dict[int, dict[str, float]] = defaultdict(dict)  # epoch to first merits
 
+    def add(self, member: Member) -> None:
+        self._epochs[member.id] = member.epochs
+
     def asks_at(self, trial_id: str) -> tuple[int, ...]:
         return tuple(range(self._rules.min_epochs, self._epochs[trial_id]))
 
@@ -184,13 +194,19 @@ class _Halving(_Nothing):
 
     def __init__(self, rules: Pruning, members: Iterable[Member]) -> None:
         self._rules = rules
-        places = {member.id: (member.epochs, self._begin(member)) for member in members}
+        known = list(members)
+        places = Counter((member.epochs, self._begin(member)) for member in known)
         self._ladders = {
             (epochs, first): Ladder(n, rungs(epochs, first, rules.eta), rules.eta)
-            for (epochs, first), n in Counter(places.values()).items()
+            for (epochs, first), n in places.items()
         }
-        self._ladder = {name: self._ladders[place] for name, place in places.items()}
+        self._ladder: dict[str, Ladder] = {}
         self._ready: list[str] = []
+        for member in known:
+            self.add(member)
+
+    def add(self, member: Member) -> None:
+        self._ladder[member.id] = self._ladders[member.epochs, self._begin(member)]
 
     def _begin(self, member: Member) -> int:
         """Choose the epochs of a trial's first rung."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,11 @@ from hpo import (
 )
 from hpo.arrays import UNREADABLE, load_arrays
 from hpo.errors import InputError
+from hpo.proposals import Proposals
 from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
-from hpo.trial import Trial
+from hpo.trial import Result, Trial
 
 
 def standing(run: RunDir, its: record.Record) -> Standing:
@@ -34,11 +35,24 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     Raises:
         InputError: if the journal is broken.
     """
-    grid = sampling.grid(spacefile.of_run(its.space, str(run.search)))
-    trials = sampling.trials(grid, its.data["side"], its.identity)
-    return sampling.standing(
-        trials, journal.replay(run.journal), Pruning.of(its.options), its.data["side"]
-    )
+    return compared(run, its, trials(run, its), journal.replay(run.journal))
+
+
+def trials(run: RunDir, its: record.Record) -> list[Trial]:
+    """List the trials of a run directory's space, as far as they are known."""
+    written = spacefile.of_run(its.space, str(run.search))
+    proposed = Proposals(run.proposals(sampling.space_digest(written))).read()
+    combinations = sampling.combinations(written, its.options, proposed)
+    return sampling.trials(combinations, its.data["side"], its.identity)
+
+
+def compared(
+    run: RunDir, its: record.Record, trials: Sequence[Trial], results: Mapping[str, Result]
+) -> Standing:
+    """Compare trials with results, as the run's record says what counts."""
+    written = spacefile.of_run(its.space, str(run.search))
+    n_planned = sampling.n_planned(written, its.options)
+    return sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], n_planned)
 
 
 def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:
@@ -50,10 +64,10 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
     Args:
         trials: all trials of the record's space, in grid order.
     """
-    side, rules = its.data["side"], Pruning.of(its.options)
+    side = its.data["side"]
     results = journal.replay(run.journal)
     while True:
-        now = sampling.standing(trials, results, rules, side)
+        now = compared(run, its, trials, results)
         everyone = [(t.id, t.config) for t in now.trials]
         everyone += [(r.id, r.config) for r in now.results.values()]
         complete = {

@@ -98,11 +98,12 @@ def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> Record
     if not run.search.exists():
         return None
     theirs = read(run)
-    for name, ours in identity.items():
-        if theirs.identity.get(name) == ours:
+    for name in dict.fromkeys([*identity, *theirs.identity]):
+        ours = identity.get(name, "the usual one")
+        if theirs.identity.get(name, "the usual one") == ours:
             continue
         is_data = name == "data"
-        then = theirs.data.get("path") if is_data else theirs.identity.get(name)
+        then = theirs.data.get("path") if is_data else theirs.identity.get(name, "the usual one")
         now = data if is_data else ours
         differ = " (another content)" if is_data and then == now else ""
         raise InputError(

@@ -31,6 +31,7 @@ class Standing:
     trials: Sequence[Trial]
     results: Mapping[str, Result]
     counted: Mapping[str, Result] | None = None  # what of them counts, where that is not all
+    n_planned: int = 0  # trials, where some are not proposed yet
 
     @property
     def counts(self) -> Mapping[str, Result]:
@@ -51,8 +52,12 @@ class Standing:
         return sum(result.status is Status.PRUNED for result in self.finished)
 
     @property
+    def n_trials(self) -> int:
+        return max(len(self.trials), self.n_planned)
+
+    @property
     def is_finished(self) -> bool:
-        return len(self.finished) == len(self.trials)
+        return len(self.finished) == self.n_trials
 
     @functools.cached_property
     def best(self) -> tuple[Trial, Result] | None:
@@ -66,7 +71,7 @@ class Standing:
         best = self.best
         parts = [
             f"{'finished' if self.is_finished else 'unfinished'}:"
-            f" {len(self.finished):,} of {len(self.trials):,} trials",
+            f" {len(self.finished):,} of {self.n_trials:,} trials",
             f"{self.n_failed:,} failed",
             *([f"{self.n_pruned:,} pruned"] if self.n_pruned else []),
         ]
@@ -77,7 +82,7 @@ class Standing:
 
 def best_params(standing: Standing) -> str:
     """Write the answer as `key: value` lines that are also YAML."""
-    n, n_all = len(standing.finished), len(standing.trials)
+    n, n_all = len(standing.finished), standing.n_trials
     lines = [
         f"# {'Best' if n == n_all else 'Best so far'}: {n:,} of {n_all:,} combinations tried,"
         f" {standing.n_failed:,} failed"

@@ -74,6 +74,9 @@ class RunDir:
     def checkpoint(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "checkpoint.npz"
 
+    def proposals(self, space: str) -> Path:
+        return self.root / "proposals" / f"{space}.jsonl"
+
     def rank_state(self, start: str, rank: int) -> Path:
         return self.state / f"{start}-{rank}.json"
 

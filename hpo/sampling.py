@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from hpo import architecture, cost, domain, hyperparameters, pruning
+from hpo import architecture, cost, domain, draw, hyperparameters, pruning, spaceyaml
 from hpo.errors import InputError
+from hpo.options import MODEL_BASED
 from hpo.pruning import Member, Pruning
 from hpo.report import Standing
 from hpo.rules import Rules
-from hpo.space import Combinations
-from hpo.trial import Result, Trial, trial_id
+from hpo.space import Combinations, Listed
+from hpo.trial import Config, Result, Trial, digest, trial_id
 from hpo.written import Written
 
 # Ids of this many are made and compared with the journal in about ten seconds.
@@ -44,6 +46,42 @@ def grid(written: Written) -> Combinations:
     return written.grid(hyperparameters.CONDITIONS, hyperparameters.DEFAULTS)
 
 
+def combinations(
+    written: Written, options: Mapping[str, Any], proposed: Iterable[Config] = ()
+) -> Combinations:
+    """Give what a search consists of, as its options say: sampler, trials and seed.
+
+    Args:
+        proposed: what a model-based sampler has proposed so far.
+
+    Raises:
+        InputError: if the space has no grid and one is wanted, or allows no combination.
+    """
+    sampler = options.get("sampler") or "grid"
+    if sampler == "grid":
+        return grid(written)
+    if sampler in MODEL_BASED:
+        return Listed(proposed)
+    n = int(options["trials"])
+    if not written.continuous:
+        n = min(n, grid(written).count)
+    its = rules(written)
+    return Listed(draw.configs(written, its, sampler=sampler, n=n, seed=options["seed"]))
+
+
+def n_planned(written: Written, options: Mapping[str, Any]) -> int:
+    """Count the trials of a model-based search, those that are not proposed yet included."""
+    if options.get("sampler") not in MODEL_BASED:
+        return 0
+    n = int(options["trials"])
+    return n if written.continuous else min(n, grid(written).count)
+
+
+def space_digest(written: Written) -> str:
+    """Tell spaces apart, the order of their keys included: a trial's place rests on it."""
+    return digest(list(spaceyaml.described(written).items()))[:16]
+
+
 def rules(written: Written) -> Rules:
     """Give what makes drawn values a configuration of the built-in objective."""
     return written.rules(hyperparameters.CONDITIONS, hyperparameters.DEFAULTS)
@@ -64,15 +102,18 @@ def trials(grid: Combinations, image_side: int, identity: Mapping[str, object]) 
             f"expected a grid of at most {MOST_TRIALS:,} combinations, found {grid.count:,};"
             " take values out, or search it in pieces (--set fixes a hyperparameter)"
         )
-    return [
-        Trial(trial_id(hyperparameters.deviations(config, image_side), identity), index, config)
-        for index, config in enumerate(grid)
-    ]
+    return [trial(config, index, image_side, identity) for index, config in enumerate(grid)]
 
 
-def members(trials: Sequence[Trial], image_side: int) -> list[Member]:
-    """Give the trials as pruning sees them."""
-    return [
+def trial(config: Config, index: int, image_side: int, identity: Mapping[str, object]) -> Trial:
+    """Make a trial of a configuration."""
+    deviations = hyperparameters.deviations(config, image_side)
+    return Trial(trial_id(deviations, identity), index, config)
+
+
+def members(trials: Sequence[Trial], image_side: int, n_planned: int = 0) -> list[Member]:
+    """Give the trials as pruning sees them, those that are not proposed yet included."""
+    found = [
         Member(
             trial.id,
             trial.index,
@@ -80,14 +121,23 @@ def members(trials: Sequence[Trial], image_side: int) -> list[Member]:
         )
         for trial in trials
     ]
+    usual = found[0].epochs if found else int(str(hyperparameters.DEFAULTS["epochs"]))
+    to_come = range(len(trials), n_planned)
+    return found + [Member(f"to come: {index}", index, usual) for index in to_come]
 
 
 def standing(
-    trials: Sequence[Trial], results: Mapping[str, Result], pruner: Pruning, image_side: int
+    trials: Sequence[Trial],
+    results: Mapping[str, Result],
+    pruner: Pruning,
+    image_side: int,
+    n_planned: int = 0,
 ) -> Standing:
     """Compare trials with results, of which those count that pruning has done with."""
-    its = [] if pruner.pruner == "none" else members(trials, image_side)
-    return Standing(trials, results, pruning.settled(pruner, its, results))
+    if pruner.pruner == "none":
+        return Standing(trials, results, pruning.settled(pruner, [], results), n_planned)
+    its = members(trials, image_side, n_planned)
+    return Standing(trials, results, pruning.settled(pruner, its, results), n_planned)
 
 
 def check_fit(grid: Combinations, image_side: int, n_images: int, n_classes: int) -> None:

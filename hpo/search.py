@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from types import ModuleType
 
@@ -26,7 +26,7 @@ from hpo import (
 )
 from hpo.errors import ExitCode, InputError
 from hpo.library import Library
-from hpo.options import Options
+from hpo.options import Options, with_settings
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
@@ -60,6 +60,7 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
     seats = cores.settle(world, options.threads)
     path = options.data or datafile.default_path()
     written = world.on_root(lambda: plan.read_space(options, space))
+    options = with_settings(options, written.settings, written.name)
     library = Library()
     dataset = data.load(world, path, lambda head: library.start() if head.is_long else None)
     held: list[Plan] = []  # on rank 0 only
@@ -134,13 +135,17 @@ def _worker(
     run = RunDir(options.out)
     return Worker(
         run,
-        Trainer(dataset, options.seed, library.Engine(dataset)),
+        Trainer(dataset, options.seed, library.Engine(dataset), options.aim),
         journal.Writer(run.journal, start.name, world.rank),
         state.RankState(run, start.name, world.rank, world.host),
         stop=stop,
         held=(start.lock, start.name),
         signature=Result(
-            "", {}, Status.DONE, rank=world.rank, host=world.host, threads=options.threads
+            *("", {}, Status.DONE),
+            rank=world.rank,
+            host=world.host,
+            threads=options.threads,
+            **asdict(options.aim),
         ),
         retries=options.retries,
     )
@@ -199,7 +204,7 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
     ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
     plan.say(
         options,
-        f"{len(held.standing.trials):,} combinations, {n_jobs:,} to train on {ranks}"
+        f"{held.standing.n_trials:,} combinations, {n_jobs:,} to train on {ranks}"
         f" ({world.library}), about {duration(jobs.left_s() / world.size)}; {_images(held)};"
         f" run directory {held.run}",
     )

@@ -17,7 +17,7 @@ from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
 from hpo.epochs import Epoch, Progress
 from hpo.errors import DivergedError
-from hpo.trial import Config, Trial, canonical
+from hpo.trial import USUAL_AIM, Aim, Config, Trial, canonical
 from hpo.usage import Usage
 
 MAX_NETWORK_BYTES = 1 << 30  # of compiled ones that a rank keeps
@@ -38,7 +38,10 @@ class Compiled:
 class Trainer:
     """Trains the trials of one rank, and keeps the networks that it has compiled for them."""
 
-    def __init__(self, dataset: Dataset, search_seed: int, engine: Engine) -> None:
+    def __init__(
+        self, dataset: Dataset, search_seed: int, engine: Engine, aim: Aim = USUAL_AIM
+    ) -> None:
+        self.aim = aim
         self.dataset = dataset
         self.usage = Usage()
         self._search_seed = search_seed
@@ -62,7 +65,7 @@ class Trainer:
         rows = seeds.split(
             self.dataset.n_images, n_validation, self.dataset.fingerprint, self._search_seed
         )
-        training = Training(trial.id, config, compiled, *rows, usage=self.usage)
+        training = Training(trial.id, config, compiled, *rows, aim=self.aim, usage=self.usage)
         if checkpoint is not None:
             training.load(checkpoint)
         return training
@@ -104,6 +107,7 @@ class Training:
         train_rows: np.ndarray,
         validation_rows: np.ndarray,
         *,
+        aim: Aim,
         usage: Usage,
     ) -> None:
         self._trial_id = trial_id
@@ -114,7 +118,7 @@ class Training:
         self._validation_rows = validation_rows
         self._usage = usage
         self._shuffled: tuple[int, np.ndarray] = (0, train_rows)
-        self.progress = Progress()
+        self.progress = Progress(aim)
         self.best_weights: list[np.ndarray] = []
 
     def is_finished(self) -> bool:
@@ -200,7 +204,8 @@ class Training:
         at.history.append(epoch)
         at.trained = at.validated = at.averaged = Tally()
         if at.best is epoch:
-            self.best_weights = self._network.weights(averaged=epoch.is_average_better)
+            is_average = epoch.mark(at.aim).is_average
+            self.best_weights = self._network.weights(averaged=is_average)
         return epoch
 
     @property
@@ -224,7 +229,7 @@ class Training:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this trial."""
         text, arrays = load_arrays(path)
-        self.progress = Progress.from_json(text)
+        self.progress = Progress.from_json(text, self.progress.aim)
         self._network.restore(arrays["state"])
         self.best_weights = arrays["best"]
 

@@ -71,11 +71,33 @@ class Rung(NamedTuple):
 MAXIMIZE, MINIMIZE = "maximize", "minimize"
 
 
+@dataclass(frozen=True)
+class Aim:
+    """By which metric trials are compared, and which of its values are better."""
+
+    metric: str = "val_accuracy"
+    goal: str = MAXIMIZE
+
+    @property
+    def sign(self) -> int:
+        """Times a score, the smallest is the best."""
+        return 1 if self.goal == MINIMIZE else -1
+
+
+USUAL_AIM = Aim()
+
+
+def usual_goal(metric: str) -> str:
+    """Guess what is better: a loss or an error is to fall, all else to rise."""
+    return MINIMIZE if metric.endswith(("loss", "error")) else MAXIMIZE
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a trial. `score` and `val_loss` are those of `best_epoch` (from 1).
 
-    `goal` is which scores are better, higher or lower ones. `rungs` are in order of epochs.
+    `metric` is what the score is, `goal` whether higher or lower ones are better. `rungs` are in
+    order of epochs.
     """
 
     id: str
@@ -91,7 +113,8 @@ class Result:
     threads: int = 1
     attempt: int = 1
     error: str | None = None
-    goal: str = MAXIMIZE
+    metric: str = Aim.metric
+    goal: str = Aim.goal
     rungs: tuple[Rung, ...] = ()
 
     def at(self, epoch: int) -> Result:
@@ -118,7 +141,7 @@ class Result:
     def to_line(self) -> str:
         """Write the result as one line of JSON, without the newline."""
         record = asdict(self) | {"status": self.status.value}
-        for name in ("goal", "rungs"):  # what most searches do not need
+        for name in ("metric", "goal", "rungs"):  # what most searches do not need
             if record[name] == getattr(_PLAINEST, name):
                 del record[name]
         return json.dumps(record, allow_nan=False)
@@ -169,4 +192,4 @@ def merit_so_far(result: Result) -> Merit:
         return (math.inf, math.inf, result.id)
     loss = result.val_loss
     loss = math.inf if loss is None or math.isnan(loss) else loss
-    return (score if result.goal == MINIMIZE else -score, loss, result.id)
+    return (Aim(goal=result.goal).sign * score, loss, result.id)

@@ -100,7 +100,7 @@ class Worker:
             if status is None:
                 return None
             best = training.progress.best
-            if best.is_average_better:
+            if best.mark(training.progress.aim).is_average:
                 folder.say(f"in epoch {best.epoch} the averaged weights are the better ones")
             result = self._result(job, attempt, training, status)
             return _Tried(result, training.best_weights, is_final=True)

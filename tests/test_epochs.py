@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.epochs import Epoch, Progress
+from hpo.trial import Aim, Rung
 
 
 def epoch(number: int, val_accuracy: float, val_loss: float = 1.0, **more: float) -> Epoch:
@@ -13,17 +14,32 @@ def epoch(number: int, val_accuracy: float, val_loss: float = 1.0, **more: float
 
 def test_merit_is_the_score_then_the_loss_then_the_earlier_epoch():
     history = [epoch(1, 0.5), epoch(2, 0.9), epoch(3, 0.9, 0.5), epoch(4, 0.9, 0.5)]
-    assert Progress(history).best.epoch == 3
+    assert Progress(history=history).best.epoch == 3
 
 
 def test_score_is_that_of_the_better_weights():
     averaged = epoch(1, 0.5, 0.3, average_val_accuracy=0.6, average_val_loss=0.4)
-    assert (averaged.score, averaged.score_loss) == (0.6, 0.4)
-    assert averaged.is_average_better
+    assert averaged.mark(Aim()) == (0.6, 0.4, True)
     last = epoch(2, 0.5, 0.3, average_val_accuracy=0.5, average_val_loss=0.3)  # as good
-    assert (last.score, last.score_loss) == (0.5, 0.3)
-    assert not last.is_average_better
-    assert Progress([last, averaged]).best is averaged
+    assert last.mark(Aim()) == (0.5, 0.3, False)
+    assert Progress(history=[last, averaged]).best is averaged
+
+
+@pytest.mark.parametrize(
+    ("aim", "best"),
+    [
+        (Aim("val_accuracy", "maximize"), 2),
+        (Aim("val_accuracy", "minimize"), 1),
+        (Aim("val_loss", "minimize"), 3),
+        (Aim("val_loss", "maximize"), 2),
+    ],
+)
+def test_the_best_epoch_is_that_of_the_aim(aim, best):
+    progress = Progress(aim, [epoch(1, 0.5, 1.0), epoch(2, 0.9, 2.0), epoch(3, 0.8, 0.5)])
+    assert progress.best.epoch == best
+    found = progress.best.metrics
+    assert progress.at(3) == Rung(3, found[aim.metric], found["val_loss"], best)
+    assert Progress.from_json(progress.to_json(), aim) == progress
 
 
 def test_metrics_are_those_that_were_measured():
@@ -48,12 +64,12 @@ def test_metrics_are_those_that_were_measured():
 )
 def test_epochs_since_best_are_counted_by_any_metric(metric, goal, expected):
     history = [epoch(1, 0.5, 1.0), epoch(2, 0.9, 2.0), epoch(3, 0.8, 0.5)]
-    assert Progress(history).n_epochs_since_best(metric, goal) == expected
+    assert Progress(history=history).n_epochs_since_best(metric, goal) == expected
 
 
 def test_progress_round_trip():
     averaged = epoch(2, 0.9, average_val_accuracy=0.6, average_val_loss=0.4)
-    progress = Progress([epoch(1, 0.5), averaged], seconds=2.5)
+    progress = Progress(history=[epoch(1, 0.5), averaged], seconds=2.5)
     assert Progress.from_json(progress.to_json()) == progress
 
 

@@ -235,8 +235,9 @@ def test_the_weights_kept_are_the_averaged_ones_where_they_are_better(trainer: T
     wild = {"learning_rate": 0.5, "optimizer": "sgd", "batch_size": 32, "epochs": 6}
     training = trained(trainer, **wild, weight_average="ema")
     best = training.progress.best
-    assert best.is_average_better
-    assert best.score == best.average_val_accuracy > best.val_accuracy
+    mark = best.mark(training.progress.aim)
+    assert mark.is_average
+    assert mark.score == best.average_val_accuracy > best.val_accuracy
     until_then = trained(trainer, **wild | {"epochs": best.epoch}, weight_average="ema")
     averages = until_then._network.weights(averaged=True)
     assert all(map(np.array_equal, training.best_weights, averages))
