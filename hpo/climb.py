@@ -56,7 +56,8 @@ class Climb(Queue):
     def add(self, job: Job) -> None:
         if job.trial.id not in self._jobs:  # a new one
             self._pruner.add(Member(job.trial.id, job.trial.index, job.epochs))
-            job = replace(job, rungs=self._pruner.asks_at(job.trial.id))
+            rungs = self._pruner.asks_at(job.trial.id)
+            job = replace(job, rungs=rungs, keeps_weights=True)
             self._jobs[job.trial.id] = job
             job = _way(job, 0)
         super().add(job)

@@ -112,6 +112,11 @@ def with_settings(options: Options, settings: Mapping[str, object], place: str) 
     _check_aim(chosen, place if "metric" in news else "--metric")
     _check_sampler(chosen)
     _check_pruner(chosen)
+    if chosen.finalists and chosen.shard:
+        raise InputError(
+            "--finalists: expected no --shard beside it, as they are the best of all; run the"
+            " same command without --shard once all shards have ended"
+        )
     return chosen
 
 

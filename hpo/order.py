@@ -39,6 +39,7 @@ class Job:
     epochs: int = 1  # those that `predicted_s` is for
     rungs: tuple[int, ...] = ()
     begin: int = 0  # the rung that it comes from
+    keeps_weights: bool = False  # though better ones are known, as those may not count
 
     @property
     def line(self) -> Line:

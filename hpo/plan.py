@@ -164,7 +164,8 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         jobs = _jobs(run, options, standing, dataset, retried, source)
         best = WORST if standing.best is None else merit(standing.best[1])
         lacks_weights = publish.missing_weights(run, standing) is not None
-        start = Start(name, lock.path, jobs.n_jobs, best, lacks_weights)
+        n_final = sum(len(its.repeats) - len(its.results) for its in standing.finals)
+        start = Start(name, lock.path, jobs.n_jobs + n_final, best, lacks_weights)
         started = history.Started(
             start=name,
             at_s=time.time(),
@@ -307,9 +308,18 @@ def _jobs(
         for trial in standing.trials
         if trial.id in standing.results and trial.id not in retried
     ]
-    return Climb(
-        (replace(job, rungs=pruner.asks_at(job.trial.id)) for job in jobs), pruner, results
-    )
+    climbing = [
+        replace(job, rungs=pruner.asks_at(job.trial.id), keeps_weights=True) for job in jobs
+    ]
+    return Climb(climbing, pruner, results, source)
+
+
+def final_jobs(plan: Plan, options: Options, dataset: Dataset) -> Queue:
+    """Find what is left to train of the finalists, once the trials of the space are finished."""
+    now = plan.standing_now()
+    todo = [its for final in now.finals for its in final.repeats if its.id not in now.results]
+    jobs = [_job(trial, dataset, died=0) for trial in todo]
+    return Queue(replace(job, keeps_weights=True) for job in jobs)
 
 
 def _source(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from hpo import (
     architecture,
     data,
+    finalists,
     hyperparameters,
     journal,
     quiet,
@@ -52,7 +54,12 @@ def compared(
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
     n_planned = sampling.n_planned(written, its.options)
-    return sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], n_planned)
+    now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], n_planned)
+    if now.is_searched and its.options.get("finalists"):
+        now = replace(now, finals=finalists.chosen(now, its.options, its))
+    if now.is_finished and its.options.get("refit"):
+        now = replace(now, refit=finalists.refit(now, its))
+    return now
 
 
 def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:
@@ -75,8 +82,8 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
         }
         write_whole(run.results, report.results_csv(now, complete))
         write_whole(run.best_params, report.best_params(now))
-        if now.best is not None:
-            _publish_model(run, its, now.best[0], with_answers=now.is_finished)
+        if now.kept is not None:
+            _publish_model(run, its, now.kept, with_answers=now.is_finished)
         results = journal.replay(run.journal)
         if results == now.results:
             return now
@@ -84,9 +91,9 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
 
 def missing_weights(run: RunDir, now: Standing) -> Trial | None:
     """Give the winner if its weights are not on disk: it was no winner when it was trained."""
-    if now.best is None or run.weights(now.best[0].id).exists():
+    if now.kept is None or run.weights(now.kept.id).exists():
         return None
-    return None if model_name(run.best_model) == _name(now.best[0]) else now.best[0]
+    return None if model_name(run.best_model) == _name(now.kept) else now.kept
 
 
 def is_published(run: RunDir, now: Standing) -> bool:
@@ -96,13 +103,13 @@ def is_published(run: RunDir, now: Standing) -> bool:
     except OSError:
         return False
     is_current = shown == report.best_params(now) and run.results.exists()
-    return is_current and (now.best is None or model_name(run.best_model) == _name(now.best[0]))
+    return is_current and (now.kept is None or model_name(run.best_model) == _name(now.kept))
 
 
 def tidy(run: RunDir, now: Standing) -> None:
     """Remove the weights of all but the winner of a finished search."""
     for trial_id in now.results:
-        if now.best is None or trial_id != now.best[0].id:
+        if now.kept is None or trial_id != now.kept.id:
             run.weights(trial_id).unlink(missing_ok=True)
 
 

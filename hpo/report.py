@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hpo import finals
+from hpo.finals import Final
 from hpo.trial import Config, Result, Status, Trial, merit
 
 _COLUMNS_BEFORE = ("id", "status", "score", "val_loss")
@@ -32,6 +34,8 @@ class Standing:
     results: Mapping[str, Result]
     counted: Mapping[str, Result] | None = None  # what of them counts, where that is not all
     n_planned: int = 0  # trials, where some are not proposed yet
+    finals: Sequence[Final] = ()  # where the best are trained again to decide
+    refit: Trial | None = None  # the winner on all images, where that is wanted
 
     @property
     def counts(self) -> Mapping[str, Result]:
@@ -56,12 +60,33 @@ class Standing:
         return max(len(self.trials), self.n_planned)
 
     @property
-    def is_finished(self) -> bool:
+    def is_searched(self) -> bool:
+        """Whether all trials of the space are finished."""
         return len(self.finished) == self.n_trials
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_searched and all(its.is_over for its in self.finals)
+
+    @functools.cached_property
+    def final(self) -> Final | None:
+        """The winner among the finalists, once they have decided."""
+        return finals.winner(self.finals)
+
+    @property
+    def kept(self) -> Trial | None:
+        """The trial whose weights make the model."""
+        if self.refit is not None:
+            return self.refit
+        if self.final is not None:
+            return self.final.best_repeat[0]
+        return None if self.best is None else self.best[0]
 
     @functools.cached_property
     def best(self) -> tuple[Trial, Result] | None:
         """The winner among the trials of the present space."""
+        if self.final is not None:
+            return self.final.trial, self.counts[self.final.trial.id]
         found = ((trial, self.counts.get(trial.id)) for trial in self.trials)
         done = [(t, r) for t, r in found if r is not None and r.status is Status.DONE]
         return min(done, key=lambda trial_and_result: merit(trial_and_result[1]), default=None)
@@ -75,7 +100,12 @@ class Standing:
             f"{self.n_failed:,} failed",
             *([f"{self.n_pruned:,} pruned"] if self.n_pruned else []),
         ]
-        if best is not None:
+        if self.final is not None:
+            of = (
+                f"{self.final.mean:.4f} ± {self.final.std:.4f} over {len(self.final.scores)} seeds"
+            )
+            parts.append(f"best {of} ({compact(self.final.trial.config)})")
+        elif best is not None:
             parts.append(f"best {best[1].score:.4f} ({compact(best[0].config)})")
         return ", ".join(parts)
 
@@ -92,9 +122,22 @@ def best_params(standing: Standing) -> str:
     if best is None:
         return lines[0] + "\n# No trial has a score yet.\n"
     trial, result = best
-    if len({t.config.get("validation_split") for t in standing.trials}) > 1:
-        lines.append("# validation_split varies: the scores stand on different images.")
     head: Config = {"score": result.score, "trial_id": trial.id, "count": n}
+    final = standing.final
+    if final is not None:
+        split = yaml_value(final.repeats[0].config.get("validation_split"))
+        lines.append(
+            f"# The best {len(standing.finals)} were trained {len(final.repeats)} times each with"
+            f" other seeds, on the same validation images (validation_split {split});"
+            " score is this one's mean, the best."
+        )
+        of_seeds = {"score_std": final.std, "scores": final.scores}
+        head = {"score": final.mean, **of_seeds, "trial_id": trial.id, "count": n}
+    elif len({t.config.get("validation_split") for t in standing.trials}) > 1:
+        lines.append("# validation_split varies: the scores stand on different images.")
+    if standing.refit is not None:
+        epochs = result.best_epoch if final is None else final.best_repeat[1].best_epoch
+        lines.append(f"# The model was trained on all images for {epochs} epochs (--refit).")
     return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
 
 

@@ -13,7 +13,13 @@ from hpo.pruning import Member, Pruning
 from hpo.report import Standing
 from hpo.rules import Rules
 from hpo.space import Combinations, Listed
-from hpo.trial import Config, Result, Trial, digest, trial_id
+from hpo.trial import (
+    Config,
+    Result,
+    Trial,
+    digest,
+    trial_id,
+)
 from hpo.written import Written
 
 # Ids of this many are made and compared with the journal in about ten seconds.

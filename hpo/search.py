@@ -175,8 +175,33 @@ def _train(
                 train(jobs=held[0].jobs, on_result=lambda result: _show(progress, options, result))
         else:  # rank 0 alone knows the jobs and hears the results
             train(jobs=Queue([]), on_result=lambda _: None)
+        if options.finalists:
+            _train_finalists(world, options, held, worker, stop)
     if held:
         _train_lost_winner(options, held[0], worker, stop)
+
+
+def _train_finalists(
+    world: World, options: Options, held: list[Plan], worker: Worker, stop: Stop
+) -> None:
+    """Train the best again with other seeds, once all trials are finished (collective)."""
+    dataset = worker.dataset
+    jobs = plan.final_jobs(held[0], options, dataset) if held and not stop.reason else Queue([])
+    train = partial(
+        schedule.run, world, jobs, worker.evaluate, stop=stop, schedule=options.schedule
+    )
+    if not held:
+        train(on_result=lambda _: None)
+    elif jobs.n_jobs:
+        plan.say(
+            options,
+            f"{jobs.n_jobs} repeats to train: the best {options.finalists} with"
+            f" {options.repeats} other seeds each",
+        )
+        with _progress_of(held[0], options, world, jobs) as progress:
+            train(on_result=lambda result: _show(progress, options, result))
+    else:
+        train(on_result=lambda _: None)
 
 
 def _log_usage(world: World, worker: Worker, held: list[Plan]) -> None:
@@ -193,7 +218,9 @@ def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop)
     now = held.standing_now()
     lost = publish.missing_weights(held.run, now)
     if lost is not None and not stop.is_requested():
-        plan.say(options, "the winner's weights are missing; it is trained once more for them")
+        of_all = f"the winner is trained once more on all {held.record.data['images']:,} images"
+        missing = "the winner's weights are missing; it is trained once more for them"
+        plan.say(options, of_all if now.refit is not None else missing)
         worker.train_for_weights(lost)
 
 
@@ -210,16 +237,22 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
     )
     if remark is not None:
         plan.say(options, remark)
-    progress = Progress(
-        n_jobs + len(finished),
+    progress = _progress_of(held, options, world, jobs, n_before=len(finished))
+    for result in finished:
+        progress.count(result)
+    return progress
+
+
+def _progress_of(
+    held: Plan, options: Options, world: World, jobs: Queue, n_before: int = 0
+) -> Progress:
+    return Progress(
+        jobs.n_jobs + n_before,
         world.size,
         varied=spacefile.of_run(held.record.space, str(held.run)).varied,
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
         quiet=options.quiet,
     )
-    for result in finished:
-        progress.count(result)
-    return progress
 
 
 def _images(held: Plan) -> str:

@@ -126,7 +126,8 @@ class Training:
         history, config = self.progress.history, self._config
         if not history:
             return False
-        if len(history) >= config["epochs"]:
+        # On all images it stops after the winner's best epoch, see `finalists.refit`.
+        if len(history) >= int(config.get("stop_after") or config["epochs"]):
             return True
         patience: int | None = config["early_stopping_patience"]
         if patience is None:
@@ -191,20 +192,20 @@ class Training:
             epoch=len(at.history) + 1,
             loss=at.trained.loss_sum / n_train,
             accuracy=at.trained.n_right / n_train,
-            val_loss=at.validated.loss_sum / n_validation,
-            val_accuracy=at.validated.n_right / n_validation,
+            val_loss=_share(at.validated.loss_sum, n_validation),
+            val_accuracy=_share(at.validated.n_right, n_validation),
         )
         if self._is_averaging:
             epoch = replace(
                 epoch,
-                average_val_loss=at.averaged.loss_sum / n_validation,
-                average_val_accuracy=at.averaged.n_right / n_validation,
+                average_val_loss=_share(at.averaged.loss_sum, n_validation),
+                average_val_accuracy=_share(at.averaged.n_right, n_validation),
             )
         self._check_limit(epoch)
         at.history.append(epoch)
         at.trained = at.validated = at.averaged = Tally()
-        if at.best is epoch:
-            is_average = epoch.mark(at.aim).is_average
+        if at.best is epoch or not n_validation:  # without any, the last is the one to keep
+            is_average = epoch.mark(at.aim).is_average if n_validation else self._is_averaging
             self.best_weights = self._network.weights(averaged=is_average)
         return epoch
 
@@ -232,6 +233,10 @@ class Training:
         self.progress = Progress.from_json(text, self.progress.aim)
         self._network.restore(arrays["state"])
         self.best_weights = arrays["best"]
+
+
+def _share(total: float, n_images: int) -> float:
+    return total / n_images if n_images else math.nan
 
 
 def _settings(config: Config, seed: int) -> Settings:

@@ -57,6 +57,7 @@ class Worker:
         self._signature = signature
         self._retries = retries
         self.usage = trainer.usage
+        self.dataset = trainer.dataset
         self._saved: list[Merit] = []  # trials of this rank whose weights are in models/
 
     def evaluate(self, work: Work, link: Link) -> Result | None:
@@ -210,12 +211,11 @@ class Worker:
         result, mine = tried.result, merit(tried.result)
         is_done = result.status is Status.DONE
         is_best = is_done and mine < min([work.best, *self._saved])
-        # With pruning the best may be one that has been trained ahead and will not count.
-        if is_best or (is_done and work.job.rungs):
+        if is_best or (is_done and work.job.keeps_weights):
             save_arrays(self._run.weights(result.id), best=tried.weights)
         lock.check_held(*self._held)
         self._writer.append(result)
-        if is_best and not work.job.rungs:
+        if is_best and not work.job.keeps_weights:
             for _, _, beaten in self._saved:
                 self._run.weights(beaten).unlink(missing_ok=True)
             self._saved = [mine]

@@ -1,0 +1,62 @@
+"""Whom a finished search trains again: the best with other seeds, the winner on all images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpo import hyperparameters, sampling
+from hpo.finals import Final
+from hpo.record import Record
+from hpo.report import Standing
+from hpo.trial import Aim, Config, Result, Status, Trial, canonical, merit
+
+_ON_ALL_IMAGES: Config = {"validation_split": 0, "early_stopping_patience": None}
+
+
+def chosen(now: Standing, options: Mapping[str, Any], run: Record) -> list[Final]:
+    """Choose the finalists of a search whose trials are all finished, and their repeats.
+
+    All have the same seeds, which no trial had, and the largest validation set of the space: as
+    splits are nested, it holds the images that any trial was validated on.
+    """
+    done = [result for result in now.finished if result.status is Status.DONE]
+    side, identity = run.data["side"], run.identity
+    best: dict[str, Result] = {}
+    for result in sorted(done, key=merit):
+        # What differs in these alone comes to the same repeats.
+        its = {**result.config, "seed": 0, "validation_split": 0}
+        best.setdefault(canonical(its), result)
+    first_ones = list(best.values())[: int(options["finalists"])]
+    if not first_ones:
+        return []
+    everyone = [hyperparameters.complete(trial.config, side) for trial in now.trials]
+    split = max(config["validation_split"] for config in everyone)
+    first = 1 + max(config["seed"] for config in everyone)
+    by_id = {trial.id: trial for trial in now.trials}
+    found = []
+    for result in first_ones:
+        configs = [
+            {**result.config, "validation_split": split, "seed": seed}
+            for seed in range(first, first + int(options["repeats"]))
+        ]
+        repeats = tuple(
+            sampling.trial(config, n, side, identity) for n, config in enumerate(configs)
+        )
+        results = tuple(now.results[its.id] for its in repeats if its.id in now.results)
+        aim = Aim(result.metric, result.goal)
+        found.append(Final(by_id[result.id], repeats, results, aim))
+    return found
+
+
+def refit(now: Standing, run: Record) -> Trial | None:
+    """Give the winner of a finished search as a trial on all images, for its best epochs.
+
+    There is nothing to validate on, so that nothing stops it early; a schedule of learning rates
+    is that of all its epochs.
+    """
+    if now.best is None:
+        return None
+    its, result = now.best if now.final is None else now.final.best_repeat
+    config = {**its.config, **_ON_ALL_IMAGES, "stop_after": result.best_epoch}
+    return sampling.trial(config, its.index, run.data["side"], run.identity)
