@@ -155,7 +155,8 @@ class Training:
         at.seconds += took_s
         self._usage.train_s += took_s
         self._check_losses()
-        is_over = (at.validated.step, at.averaged.step) == (validation.n_steps, averaged.n_steps)
+        passes = ((training, at.trained), (validation, at.validated), (averaged, at.averaged))
+        is_over = all(tally.step == its.n_steps for its, tally in passes)
         return self._end_epoch() if is_over else None
 
     def _next_passes(self) -> tuple[Pass, Pass, Pass]:

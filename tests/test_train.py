@@ -14,7 +14,7 @@ import pytest
 from hpo import data, datafile, graph, plain, seeds, train
 from hpo.errors import DivergedError
 from hpo.train import Trainer, Training
-from hpo.trial import Trial
+from hpo.trial import Aim, Trial
 from hpo.world import World
 
 ROOT = Path(__file__).parents[1]
@@ -522,3 +522,32 @@ def test_augmentation_moves_images_a_little(digits: np.ndarray) -> None:
     assert abs(shifted.mean()) < 0.1  # to either side alike
     assert moved.min() >= 0
     assert moved.max() <= digits.max() + 1e-3
+
+
+def test_on_all_images_a_trial_stops_after_some_epochs_and_keeps_the_last_weights(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    whole = {"validation_split": 0, "lr_schedule": "cosine", "epochs": 4, "stop_after": 2}
+    training = trained(trainer, **whole)
+    assert len(training._train_rows) == trainer.dataset.n_images
+    assert len(training.progress.history) == 2
+    last = training._network.weights()
+    assert all(map(np.array_equal, training.best_weights, last))
+    cut = begin(trainer, **whole)
+    cut.advance()
+    cut.save(tmp_path / "checkpoint.npz")
+    again = begin(trainer, tmp_path / "checkpoint.npz", **whole)
+    while not again.is_finished():
+        again.advance()
+    assert all(map(np.array_equal, again.best_weights, last))
+
+
+def test_the_aim_chooses_the_epoch_whose_weights_are_kept(trainer: Trainer) -> None:
+    wild = {"learning_rate": 0.3, "optimizer": "sgd", "epochs": 8}
+    aimed = Trainer(trainer.dataset, 33, trainer._engine, Aim("loss", "maximize"))
+    training = trained(aimed, **wild)
+    worst = max(training.progress.history, key=lambda epoch: epoch.loss)
+    assert training.progress.best is worst
+    assert training.progress.at(8).score == worst.loss
+    until_then = trained(trainer, **wild | {"epochs": worst.epoch})
+    assert all(map(np.array_equal, training.best_weights, until_then._network.weights()))
