@@ -51,8 +51,8 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    n_planned = sampling.n_planned(written, its.options)
-    return sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], n_planned)
+    planned = sampling.planned(written, its.options)
+    return sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], planned)
 
 
 def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:

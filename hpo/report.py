@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpo.trial import Config, Result, Status, Trial, merit
+from hpo.trial import MINIMIZE, Aim, Config, Result, Status, Trial, merit
 
 _COLUMNS_BEFORE = ("id", "status", "score", "val_loss")
 _COLUMNS_AFTER = (
@@ -92,9 +92,14 @@ def best_params(standing: Standing) -> str:
     if best is None:
         return lines[0] + "\n# No trial has a score yet.\n"
     trial, result = best
+    if result.goal == MINIMIZE:
+        lines.append(f"# The lower {result.metric}, the better.")
     if len({t.config.get("validation_split") for t in standing.trials}) > 1:
         lines.append("# validation_split varies: the scores stand on different images.")
-    head: Config = {"score": result.score, "trial_id": trial.id, "count": n}
+    head: Config = {"score": result.score, "metric": result.metric}
+    if result.metric == Aim.metric:
+        del head["metric"]
+    head |= {"trial_id": trial.id, "count": n}
     return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
 
 

@@ -24,14 +24,16 @@ LEVELS = {
     ],
     2: [
         *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
-        *("jobfile", "models", "progress", "pruning", "sitefile", "space", "state"),
+        *("jobfile", "models", "progress", "proposals", "pruning", "sitefile", "space"),
+        "state",
     ],
     3: ["data", "epochs", "options", "order", "refinements", "walltime", "written"],
-    4: ["climb", "graph", "plain", "sampling", "schedule", "spaceyaml", "train"],
+    4: ["climb", "draw", "graph", "plain", "schedule", "spaceyaml", "train"],
     5: [
-        *("jobspec", "library", "paramsfile", "spacetext", "sweepfile", "tablefile", "worker"),
+        *("jobspec", "library", "model_based", "paramsfile", "sampling", "spacetext"),
+        *("sweepfile", "tablefile", "worker"),
     ],
-    6: ["spacefile"],
+    6: ["asking", "spacefile"],
     7: ["publish"],
     8: ["plan", "status"],
     9: ["search", "submit"],
@@ -41,6 +43,8 @@ LEVELS = {
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {
     "mpi4py": {"world"},
+    "optuna": {"model_based"},
+    "scipy": {"draw"},
     "keras": {"models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"plain"},
@@ -141,7 +145,8 @@ try:
     {run}
 except SystemExit as left:
     assert not left.code, left.code
-heavy = {{"tensorflow", "keras", "mpi4py", "torch", "jax", "pandas", "sklearn"}}
+heavy = {{"tensorflow", "keras", "mpi4py", "torch", "jax", "pandas", "sklearn",
+    "optuna", "scipy"}}
 print("loaded:", *sorted(heavy & set(sys.modules)))
 """
 HPO = "runpy.run_module('hpo', run_name='__main__')"
