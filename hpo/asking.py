@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from hpo.errors import InputError
 from hpo.model_based import Advisor
@@ -22,6 +23,7 @@ class Asking:
         proposals: Proposals,
         job: Callable[[Config, int], Job],
         *,
+        known: Mapping[str, Result | None],
         n_proposed: int,
         n_trials: int,
     ) -> None:
@@ -29,32 +31,43 @@ class Asking:
 
         Args:
             job: makes a job of a configuration and its number.
+            known: trials that need no job any more, by id, and their results: proposed before, or
+                trained in another search of the same directory.
             n_proposed: so many were proposed by earlier starts.
             n_trials: so many are wanted in all.
         """
         self._advisor = advisor
         self._proposals = proposals
         self._job = job
+        self._known = dict(known)
         self._n_proposed = n_proposed
         self.n_left = max(0, n_trials - n_proposed)
 
     def propose(self) -> Job | None:
-        for _ in range(_MOST_UNFIT):
-            config = self._advisor.propose() if self.n_left else None
+        n_unfit = 0
+        while self.n_left and n_unfit < _MOST_UNFIT:
+            config = self._advisor.propose()
             if config is None:
                 break
             try:
                 job = self._job(config, self._n_proposed)
             except InputError as error:  # nothing would be left of the images
-                unfit = Result("", config, Status.FAILED, error=str(error))
-                self._advisor.note(unfit)
+                n_unfit += 1
+                self._advisor.note(Result("", config, Status.FAILED, error=str(error)))
                 continue
             self._proposals.append(config)
             self._n_proposed += 1
             self.n_left -= 1
-            return job
+            if job.trial.id not in self._known:
+                self._known[job.trial.id] = None
+                return job
+            self._note_again(config, self._known[job.trial.id])
         self.n_left = 0
         return None
+
+    def _note_again(self, config: Config, result: Result | None) -> None:
+        if result is not None:
+            self._advisor.note(replace(result, config=config))
 
     def note(self, result: Result) -> None:
         self._advisor.note(result)

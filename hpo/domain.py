@@ -145,7 +145,7 @@ def values(domain: Domain) -> list[object] | None:
     if isinstance(domain, Choices):
         return list(domain.values)
     assert isinstance(domain, Range)
-    return [_nth(domain, index) for index in range(n)]
+    return [nth(domain, index) for index in range(n)]
 
 
 def ends(domain: Domain) -> list[object]:
@@ -156,7 +156,7 @@ def ends(domain: Domain) -> list[object]:
         n = count(domain)
         if n is None:
             return [float(domain.low), float(domain.high)]
-        return [_nth(domain, 0), _nth(domain, n - 1)]
+        return [nth(domain, 0), nth(domain, n - 1)]
     return [at(domain, _RARE), at(domain, 1 - _RARE)]
 
 
@@ -201,13 +201,13 @@ def _in_range(domain: Range, share: float) -> object:
         low, high = float(domain.low), float(domain.high)
         return min(max(_between(low, high, share, log=domain.log), low), high)
     if not domain.log:
-        return _nth(domain, min(int(share * n), n - 1))
+        return nth(domain, min(int(share * n), n - 1))
     # Each value's part is what rounds to it.
     step = domain.step or 1
     low = max(domain.low - step / 2, domain.low / 2)
     high = domain.low + (n - 0.5) * step
     index = round((_between(low, high, share, log=True) - domain.low) / step)
-    return _nth(domain, min(max(index, 0), n - 1))
+    return nth(domain, min(max(index, 0), n - 1))
 
 
 def _between(low: float, high: float, share: float, *, log: bool) -> float:
@@ -216,7 +216,8 @@ def _between(low: float, high: float, share: float, *, log: bool) -> float:
     return low * (1 - share) + high * share  # high - low may be too large for a float
 
 
-def _nth(domain: Range, index: int) -> Number:
+def nth(domain: Range, index: int) -> Number:
+    """Give one of a range's values, where they are finitely many, from 0."""
     if domain.is_integer:
         return int(domain.low) + index * int(domain.step or 1)
     return _stepped(domain.low, float(domain.step or 1), index)

@@ -37,26 +37,26 @@ def configs(
     known: set[str] = set()
     misses = 0
     for point in _points(sampler, len(written.names) + 1, n, seed):
-        config = config_at(written, rules, point)
-        key = None if config is None else canonical(config)
-        if config is None or key is None or key in known:
+        config = _config_at(written, rules, point)
+        if config is None or canonical(config) in known:
             misses += 1
             if misses > MOST_MISSES and not known:
+                place = next(iter(written.constraints.values()), written.name)
                 raise InputError(
-                    f"{written.name}: expected constraints that allow a combination, found none"
-                    f" among {misses:,} that were drawn"
+                    f"{place}: expected constraints that allow a combination, found that none is"
+                    f" left of {misses - 1:,} that were drawn"
                 )
             if misses > MOST_MISSES:
                 return
             continue
         misses = 0
-        known.add(key)
+        known.add(canonical(config))
         yield config
         if len(known) == n:
             return
 
 
-def config_at(written: Written, rules: Rules, point: list[float]) -> Config | None:
+def _config_at(written: Written, rules: Rules, point: list[float]) -> Config | None:
     """Give the configuration at a point of the unit cube; None if constraints forbid it.
 
     The first coordinate chooses among a space's alternatives, the others are those of its names.

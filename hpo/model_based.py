@@ -3,18 +3,23 @@
 A proposal depends on its number, the search seed and the results that have come back by then: on
 one rank it is the same on every day, on several it depends on which trial ends first. What is with
 a rank counts as running, which the samplers take into account, and nothing is proposed twice.
+
+What they see is numbers: a list of numbers is an order of places, other lists are categories, a
+normal distribution is the share that lies below. Probabilities of a list are not told to them.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 from hpo import domain, draw, seeds
-from hpo.domain import Choices, Domain, Range
+from hpo.domain import Choices, Domain, Normal, Range
 from hpo.errors import InputError
 from hpo.rules import Rules
 from hpo.trial import Aim, Config, Result, Status, canonical
@@ -60,13 +65,13 @@ class Advisor:
 
     def take_up(self, config: Config) -> None:
         """Hear of what an earlier start has proposed."""
-        self._study.enqueue_trial(_parameters(self._axes, self._written, config))
-        self._accept(config, self._ask())
+        self._study.enqueue_trial(self._parameters(config))
+        self._accept(config, self._ask(0))
 
     def propose(self) -> Config | None:
         """Give a configuration that was not proposed before; None if there is none."""
-        for _ in range(_MOST_ASKED):
-            asked = self._ask()
+        for attempt in range(_MOST_ASKED):
+            asked = self._ask(attempt)
             config = self._config(asked.params)
             if config is not None and canonical(config) not in self._known:
                 self._accept(config, asked)
@@ -85,26 +90,29 @@ class Advisor:
         if asked is None:
             return
         states = self._optuna.trial.TrialState
-        if result.status is Status.DONE:
-            self._study.tell(asked, result.score)
+        if result.status is Status.FAILED or result.score is None:
+            self._study.tell(asked, state=states.FAIL)
         elif result.status is Status.PRUNED:
             asked.report(result.score, result.epochs)
             self._study.tell(asked, state=states.PRUNED)
         else:
-            self._study.tell(asked, state=states.FAIL)
+            self._study.tell(asked, result.score)
 
     def _accept(self, config: Config, asked: Any) -> None:
         self._known.add(canonical(config))
         self._under_way[canonical(config)] = asked
 
-    def _ask(self) -> Any:
-        number = len(self._study.trials)
+    def _ask(self, attempt: int) -> Any:
         # A new one for each: what it draws then depends on the number, and not on this process.
-        seed = int(seeds.generator("model", self._sampler, self._seed, number).integers(2**31))
+        parts = ("model", self._sampler, self._seed, len(self._known), attempt)
+        seed = int(seeds.generator(*parts).integers(2**31))
+        distributions = self._optuna.distributions
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is experimental in it
             self._study.sampler = self._new_sampler(seed)
-            return self._study.ask({name: axis.kind(self) for name, axis in self._axes.items()})
+            return self._study.ask(
+                {name: axis.kind(distributions) for name, axis in self._axes.items()}
+            )
 
     def _new_sampler(self, seed: int) -> Any:
         samplers = self._optuna.samplers
@@ -125,30 +133,38 @@ class Advisor:
         config = self._rules.used(values)
         return config if self._rules.allows(config) else None
 
-    def category(self, n: int) -> Any:
-        return self._optuna.distributions.CategoricalDistribution(range(n))
-
-    def whole(self, low: int, high: int, *, log: bool = False) -> Any:
-        return self._optuna.distributions.IntDistribution(low, high, log=log)
-
-    def number(self, low: float, high: float, *, log: bool = False) -> Any:
-        return self._optuna.distributions.FloatDistribution(low, high, log=log)
+    def _parameters(self, config: Config) -> dict[str, Any]:
+        """Find the parameters of a configuration; what it does not use is left to be drawn."""
+        for number in range(len(self._written.parts)):
+            names = _axes_of_part(self._written, number)
+            if not config.keys() <= names.keys():
+                continue
+            try:
+                found = {names[n]: self._axes[names[n]].parameter(v) for n, v in config.items()}
+            except (KeyError, ValueError, TypeError):
+                continue  # it is of another alternative
+            return found | ({_ALTERNATIVE: number} if _ALTERNATIVE in self._axes else {})
+        return {}
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """A hyperparameter as Optuna sees it: a kind of number, and what each one stands for."""
+    """A hyperparameter as Optuna sees it: a kind of number, and what each one stands for.
 
-    kind: Callable[[Advisor], Any]
+    Attributes:
+        kind: makes Optuna's distribution; takes the module of these.
+        parameter: the inverse of `value`, which raises where a value is not among its own.
+    """
+
+    kind: Callable[[Any], Any]
     value: Callable[[Any], object]
-    parameter: Callable[[object], Any]
+    parameter: Callable[[Any], Any]
 
 
 def _axes(written: Written) -> dict[str, _Axis]:
     axes: dict[str, _Axis] = {}
-    n = len(written.alternatives)
-    if n > 1:
-        axes[_ALTERNATIVE] = _Axis(lambda its: its.category(n), int, lambda v: int(str(v)))
+    if len(written.alternatives) > 1:
+        axes[_ALTERNATIVE] = _listed(list(range(len(written.alternatives))), is_ordered=False)
     for number, part in enumerate(written.parts):
         for name, axis in _axes_of_part(written, number).items():
             axes[axis] = _axis(part.domains[name])
@@ -163,27 +179,56 @@ def _axes_of_part(written: Written, number: int) -> dict[str, str]:
 
 
 def _axis(its: Domain) -> _Axis:
-    if isinstance(its, Range) and domain.count(its) is None:
-        low, high, log = float(its.low), float(its.high), its.log
-        return _Axis(lambda a: a.number(low, high, log=log), float, lambda v: float(str(v)))
-    if isinstance(its, Range) and its.is_integer and its.step is None:
-        first, last, log = int(its.low), int(its.high), its.log
-        return _Axis(lambda a: a.whole(first, last, log=log), int, lambda v: int(str(v)))
-    values = domain.values(its)
-    if values is None:  # a normal distribution
+    if isinstance(its, Normal):
         return _Axis(
-            lambda a: a.number(_TAIL, 1 - _TAIL),
+            lambda kinds: kinds.FloatDistribution(_TAIL, 1 - _TAIL),
             lambda share: domain.at(its, share),
-            lambda _: 0.5,  # where it lies is not known any more
+            lambda value: _share_below(its, value),
         )
-    if isinstance(its, Choices) and not _are_numbers(values):
-        return _listed(values, lambda a: a.category(len(values)))
-    values.sort(key=lambda value: float(str(value)))
-    return _listed(values, lambda a: a.whole(0, len(values) - 1))
+    if isinstance(its, Choices):
+        values = list(its.values)
+        if not _are_numbers(values):
+            return _listed(values, is_ordered=False)
+        return _listed(sorted(values, key=lambda value: float(str(value))), is_ordered=True)
+    if domain.count(its) is None:
+        return _Axis(
+            lambda kinds: kinds.FloatDistribution(float(its.low), float(its.high), log=its.log),
+            float,
+            lambda value: _within(its, float(value)),
+        )
+    if its.is_integer and its.step is None:
+        return _Axis(
+            lambda kinds: kinds.IntDistribution(int(its.low), int(its.high), log=its.log),
+            int,
+            lambda value: _within(its, int(value)),
+        )
+    return _stepped(its)
 
 
-def _listed(values: list[object], kind: Callable[[Advisor], Any]) -> _Axis:
+def _stepped(its: Range) -> _Axis:
+    last = (domain.count(its) or 1) - 1
+
+    def place_of(value: Any) -> int:
+        place = round((float(value) - its.low) / (its.step or 1))
+        if not 0 <= place <= last or domain.nth(its, place) != value:
+            raise ValueError(f"expected a value of {its}, found {value!r}")
+        return place
+
+    return _Axis(
+        lambda kinds: kinds.IntDistribution(0, last),
+        lambda place: domain.nth(its, place),
+        place_of,
+    )
+
+
+def _listed(values: list[object], *, is_ordered: bool) -> _Axis:
     places = {canonical(value): place for place, value in enumerate(values)}
+
+    def kind(kinds: Any) -> Any:
+        if is_ordered:
+            return kinds.IntDistribution(0, len(values) - 1)
+        return kinds.CategoricalDistribution(range(len(values)))
+
     return _Axis(kind, lambda place: values[place], lambda value: places[canonical(value)])
 
 
@@ -191,17 +236,13 @@ def _are_numbers(values: list[object]) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
-def _parameters(axes: Mapping[str, _Axis], written: Written, config: Config) -> dict[str, Any]:
-    """Find the parameters of a configuration that was proposed; what it does not use is open."""
-    for number in range(len(written.parts)):
-        names = _axes_of_part(written, number)
-        try:
-            found = {
-                axis: axes[axis].parameter(config[name])
-                for name, axis in names.items()
-                if name in config
-            }
-        except (KeyError, ValueError):
-            continue  # another alternative's
-        return found | ({_ALTERNATIVE: number} if _ALTERNATIVE in axes else {})
-    return {}
+def _within(its: Range, value: Any) -> Any:
+    if not its.low <= value <= its.high:
+        raise ValueError(f"expected a value of {its}, found {value!r}")
+    return value
+
+
+def _share_below(its: Normal, value: Any) -> float:
+    """Give the share at which a value lies, nearly: `domain.at` rounds."""
+    share = NormalDist(its.mean, its.std).cdf(math.log(value) if its.log else value)
+    return min(max(share, _TAIL), 1 - _TAIL)

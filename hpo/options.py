@@ -108,9 +108,18 @@ def with_settings(options: Options, settings: Mapping[str, object], place: str) 
         InputError: if something does not fit together.
     """
     news = {name: value for name, value in settings.items() if getattr(options, name) is None}
+    if options.metric is not None:
+        news.pop("goal", None)  # of another metric
+    if options.sampler == "grid":
+        news.pop("trials", None)
+    eta = news.get("eta", Pruning.eta)
+    if not isinstance(eta, int | float) or eta < 2 or eta != int(eta):
+        raise InputError(f"{place}: eta: expected a whole number from 2, found {eta!r}")
+    if "eta" in news:
+        news["eta"] = int(eta)
     chosen = replace(options, **news)  # type: ignore[arg-type]  # of the same names and types
     _check_aim(chosen, place if "metric" in news else "--metric")
-    _check_sampler(chosen)
+    _check_sampler(chosen, f"{place}: trials" if "trials" in news else "--trials")
     _check_pruner(chosen)
     if chosen.finalists and chosen.shard:
         raise InputError(
@@ -128,11 +137,11 @@ def _check_aim(options: Options, place: str) -> None:
         )
 
 
-def _check_sampler(options: Options) -> None:
+def _check_sampler(options: Options, place: str) -> None:
     sampler = options.sampler or "grid"
     if sampler == "grid" and options.trials is not None:
         raise InputError(
-            "--trials: expected --sampler random, sobol, lhs or another beside it, found the grid,"
+            f"{place}: expected --sampler random, sobol, lhs or another beside it, found the grid,"
             " whose combinations are all tried"
         )
     if sampler != "grid" and options.trials is None:

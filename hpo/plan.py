@@ -22,7 +22,6 @@ from hpo import (
     journal,
     launcher,
     model_based,
-    pruning,
     publish,
     record,
     sampling,
@@ -39,6 +38,7 @@ from hpo.lock import Lock, holders, remove_dead
 from hpo.options import MODEL_BASED, Options
 from hpo.order import NO_SOURCE, Job, Queue, Source
 from hpo.proposals import Proposals
+from hpo.pruning import Pruner
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
@@ -161,7 +161,9 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         standing = publish.compared(run, its, trials, results)
         retried = _to_retry(run, options, standing)
         source = _source(options, written, standing, identity, dataset, proposals)
-        jobs = _jobs(run, options, standing, dataset, retried, source)
+        planned = sampling.planned(written, asdict(options))
+        pruner = sampling.pruner(options.pruning, trials, dataset.side, planned)
+        jobs = _jobs(run, options, standing, dataset, retried, source, pruner)
         best = WORST if standing.best is None else merit(standing.best[1])
         lacks_weights = publish.missing_weights(run, standing) is not None
         n_final = sum(len(its.repeats) - len(its.results) for its in standing.finals)
@@ -289,6 +291,7 @@ def _jobs(
     dataset: Dataset,
     retried: Collection[str],
     source: Source,
+    pruner: Pruner,
 ) -> Queue:
     """Find what is left to train."""
     deaths = state.deaths(run)
@@ -298,11 +301,8 @@ def _jobs(
         if trial.id not in standing.counts or trial.id in retried
     ]
     jobs = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
-    rules = options.pruning
-    if rules.pruner == "none":
+    if options.pruning.pruner == "none":
         return Queue(jobs, source)
-    members = sampling.members(standing.trials, dataset.side, standing.n_planned)
-    pruner = pruning.pruner(rules, members)
     results = [
         standing.results[trial.id]
         for trial in standing.trials
@@ -335,7 +335,7 @@ def _source(
         return NO_SOURCE
     its = sampling.rules(written)
     advisor = model_based.Advisor(
-        *(written, its), sampler=options.sampler, seed=options.seed, aim=options.aim
+        written, its, sampler=options.sampler, seed=options.seed, aim=options.aim
     )
     for trial in standing.trials:
         advisor.take_up(trial.config)
@@ -345,8 +345,17 @@ def _source(
     def job(config: Config, index: int) -> Job:
         return _job(sampling.trial(config, index, dataset.side, identity), dataset, died=0)
 
-    n = len(standing.trials)
-    return Asking(advisor, proposals, job, n_proposed=n, n_trials=standing.n_planned)
+    ended = {
+        name: its for name, its in standing.results.items() if its.status is not Status.PRUNED
+    }
+    return Asking(
+        advisor,
+        proposals,
+        job,
+        known={**dict.fromkeys(trial.id for trial in standing.trials), **ended},
+        n_proposed=len(standing.trials),
+        n_trials=standing.n_planned,
+    )
 
 
 def _job(trial: Trial, dataset: Dataset, died: int) -> Job:

@@ -75,22 +75,33 @@ class Pruner(Protocol):
         """Give what a result counts as; None while that is open."""
 
 
-def pruner(rules: Pruning, members: Iterable[Member]) -> Pruner:
-    """Make the pruner of a search, which has heard of nothing yet."""
+def pruner(rules: Pruning, members: Iterable[Member], most_epochs: int | None = None) -> Pruner:
+    """Make the pruner of a search, which has heard of nothing yet.
+
+    Args:
+        most_epochs: of any trial, where how many have how many is not known beforehand.
+    """
     if rules.pruner in ("asha", "hyperband"):
-        return _Halving(rules, {member.id: member for member in members}.values())
+        return _Halving(rules, {member.id: member for member in members}.values(), most_epochs)
     if rules.pruner in ("median", "patience"):
         return _Stopping(rules, members)
     return _Nothing()
 
 
 def settled(
-    rules: Pruning, members: Sequence[Member], results: Mapping[str, Result]
+    rules: Pruning,
+    members: Sequence[Member],
+    results: Mapping[str, Result],
+    most_epochs: int | None = None,
 ) -> dict[str, Result]:
-    """Give what counts of the members' results, by id: all that is not open."""
+    """Give what counts of the members' results, by id: all that is not open.
+
+    Args:
+        most_epochs: see `pruner`.
+    """
     if rules.pruner == "none":
         return {name: its for name, its in results.items() if its.status is not Status.PRUNED}
-    its = pruner(rules, members)
+    its = pruner(rules, members, most_epochs)
     known = {member.id: results[member.id] for member in members if member.id in results}
     for result in known.values():
         its.note(result)
@@ -188,43 +199,51 @@ class _Halving(_Nothing):
     """Successive halving: one ladder (asha), or several that begin after more epochs (hyperband).
 
     Trials with another number of epochs have ladders of their own: what is equal of theirs, the
-    epochs trained, is not the same part of a schedule.
+    epochs trained, is not the same part of a schedule. Where it is not known how many there will
+    be of each, all share the ladder of the longest; a shorter one leaves it at its end.
     L. Li et al., "Hyperband", JMLR 2018.
     """
 
-    def __init__(self, rules: Pruning, members: Iterable[Member]) -> None:
+    def __init__(self, rules: Pruning, members: Iterable[Member], most_epochs: int | None) -> None:
         self._rules = rules
+        self._most_epochs = most_epochs
         known = list(members)
-        places = Counter((member.epochs, self._begin(member)) for member in known)
+        places = Counter(self._place(member) for member in known)
         self._ladders = {
             (epochs, first): Ladder(n, rungs(epochs, first, rules.eta), rules.eta)
             for (epochs, first), n in places.items()
         }
         self._ladder: dict[str, Ladder] = {}
+        self._epochs: dict[str, int] = {}
         self._ready: list[str] = []
         for member in known:
             self.add(member)
 
     def add(self, member: Member) -> None:
-        self._ladder[member.id] = self._ladders[member.epochs, self._begin(member)]
+        self._ladder[member.id] = self._ladders[self._place(member)]
+        self._epochs[member.id] = member.epochs
 
-    def _begin(self, member: Member) -> int:
-        """Choose the epochs of a trial's first rung."""
-        firsts = rungs(member.epochs, self._rules.min_epochs, self._rules.eta)
+    def _place(self, member: Member) -> tuple[int, int]:
+        """Name the ladder of a trial by its epochs and those of its first rung."""
+        epochs = self._most_epochs or member.epochs
+        return epochs, self._begin(member.index, epochs)
+
+    def _begin(self, index: int, epochs: int) -> int:
+        firsts = rungs(epochs, self._rules.min_epochs, self._rules.eta)
         if self._rules.pruner == "asha" or not firsts:
             return self._rules.min_epochs
         # Bracket s prunes s times, and has so many trials that all brackets cost about the same.
         n = len(firsts)
         weights = [math.ceil((n + 1) / (s + 1) * self._rules.eta**s) for s in range(n, -1, -1)]
-        place = (member.index * _SPREAD % 1) * sum(weights)
-        for first, weight in zip((*firsts, member.epochs), weights, strict=True):
+        place = (index * _SPREAD % 1) * sum(weights)
+        for first, weight in zip((*firsts, epochs), weights, strict=True):
             if place < weight:
                 return first
             place -= weight
-        return member.epochs
+        return epochs
 
     def asks_at(self, trial_id: str) -> tuple[int, ...]:
-        return self._ladder[trial_id].rungs
+        return tuple(n for n in self._ladder[trial_id].rungs if n < self._epochs[trial_id])
 
     def may_go_on(self, result: Result) -> bool:
         self._note_rungs(result)

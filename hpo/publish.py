@@ -53,8 +53,8 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    n_planned = sampling.n_planned(written, its.options)
-    now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], n_planned)
+    planned = sampling.planned(written, its.options)
+    now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], planned)
     if now.is_searched and its.options.get("finalists"):
         now = replace(now, finals=finalists.chosen(now, its.options, its))
     if now.is_finished and its.options.get("refit"):

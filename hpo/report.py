@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hpo import finals
 from hpo.finals import Final
-from hpo.trial import Config, Result, Status, Trial, merit
+from hpo.trial import MINIMIZE, Aim, Config, Result, Status, Trial, merit
 
 _COLUMNS_BEFORE = ("id", "status", "score", "val_loss")
 _COLUMNS_AFTER = (
@@ -122,8 +122,9 @@ def best_params(standing: Standing) -> str:
     if best is None:
         return lines[0] + "\n# No trial has a score yet.\n"
     trial, result = best
-    head: Config = {"score": result.score, "trial_id": trial.id, "count": n}
     final = standing.final
+    if result.goal == MINIMIZE:
+        lines.append(f"# The lower {result.metric}, the better.")
     if final is not None:
         split = yaml_value(final.repeats[0].config.get("validation_split"))
         lines.append(
@@ -131,13 +132,17 @@ def best_params(standing: Standing) -> str:
             f" other seeds, on the same validation images (validation_split {split});"
             " score is this one's mean, the best."
         )
-        of_seeds = {"score_std": final.std, "scores": final.scores}
-        head = {"score": final.mean, **of_seeds, "trial_id": trial.id, "count": n}
     elif len({t.config.get("validation_split") for t in standing.trials}) > 1:
         lines.append("# validation_split varies: the scores stand on different images.")
     if standing.refit is not None:
         epochs = result.best_epoch if final is None else final.best_repeat[1].best_epoch
         lines.append(f"# The model was trained on all images for {epochs} epochs (--refit).")
+    head: Config = {"score": result.score if final is None else final.mean}
+    if final is not None:
+        head |= {"score_std": final.std, "scores": final.scores}
+    if result.metric != Aim.metric:
+        head["metric"] = result.metric
+    head |= {"trial_id": trial.id, "count": n}
     return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hpo import architecture, cost, domain, draw, hyperparameters, pruning, spaceyaml
 from hpo.errors import InputError
 from hpo.options import MODEL_BASED
-from hpo.pruning import Member, Pruning
+from hpo.pruning import Member, Pruner, Pruning
 from hpo.report import Standing
 from hpo.rules import Rules
-from hpo.space import Combinations, Listed
-from hpo.trial import (
-    Config,
-    Result,
-    Trial,
-    digest,
-    trial_id,
-)
+from hpo.space import MOST_TRIED, Combinations, Listed
+from hpo.trial import Config, Result, Trial, digest, trial_id
 from hpo.written import Written
 
 # Ids of this many are made and compared with the journal in about ten seconds.
@@ -68,19 +63,37 @@ def combinations(
         return grid(written)
     if sampler in MODEL_BASED:
         return Listed(proposed)
-    n = int(options["trials"])
-    if not written.continuous:
-        n = min(n, grid(written).count)
+    n = _at_most(written, options["trials"])
     its = rules(written)
     return Listed(draw.configs(written, its, sampler=sampler, n=n, seed=options["seed"]))
 
 
-def n_planned(written: Written, options: Mapping[str, Any]) -> int:
-    """Count the trials of a model-based search, those that are not proposed yet included."""
+@dataclass(frozen=True)
+class Planned:
+    """What is known of a model-based search before its trials are proposed."""
+
+    n: int
+    epochs: int  # of the longest that the space allows
+
+
+def planned(written: Written, options: Mapping[str, Any]) -> Planned | None:
+    """Say how many trials a model-based search has; None for all others."""
     if options.get("sampler") not in MODEL_BASED:
-        return 0
-    n = int(options["trials"])
-    return n if written.continuous else min(n, grid(written).count)
+        return None
+    usual = [domain.Choices((hyperparameters.DEFAULTS["epochs"],))]
+    epochs = written.all_domains.get("epochs", usual)
+    longest = max(int(str(end)) for its in epochs for end in domain.ends(its))
+    return Planned(_at_most(written, options["trials"]), longest)
+
+
+def _at_most(written: Written, n: int) -> int:
+    """Give the number of trials that are wanted, or of those that there are."""
+    if written.continuous:
+        return n
+    counts = [[domain.count(its) or 1 for its in part.domains.values()] for part in written.parts]
+    if sum(map(math.prod, counts)) > MOST_TRIED:
+        return n  # to count what constraints leave of them would take long
+    return min(n, grid(written).count)
 
 
 def space_digest(written: Written) -> str:
@@ -117,7 +130,9 @@ def trial(config: Config, index: int, image_side: int, identity: Mapping[str, ob
     return Trial(trial_id(deviations, identity), index, config)
 
 
-def members(trials: Sequence[Trial], image_side: int, n_planned: int = 0) -> list[Member]:
+def members(
+    trials: Sequence[Trial], image_side: int, planned: Planned | None = None
+) -> list[Member]:
     """Give the trials as pruning sees them, those that are not proposed yet included."""
     found = [
         Member(
@@ -127,23 +142,32 @@ def members(trials: Sequence[Trial], image_side: int, n_planned: int = 0) -> lis
         )
         for trial in trials
     ]
-    usual = found[0].epochs if found else int(str(hyperparameters.DEFAULTS["epochs"]))
-    to_come = range(len(trials), n_planned)
-    return found + [Member(f"to come: {index}", index, usual) for index in to_come]
+    if planned is None:
+        return found
+    to_come = range(len(trials), planned.n)
+    return found + [Member(f"to come: {index}", index, planned.epochs) for index in to_come]
+
+
+def pruner(
+    rules: Pruning, trials: Sequence[Trial], image_side: int, planned: Planned | None
+) -> Pruner:
+    """Make the pruner of these trials and of those that are not proposed yet."""
+    most_epochs = None if planned is None else planned.epochs
+    return pruning.pruner(rules, members(trials, image_side, planned), most_epochs)
 
 
 def standing(
     trials: Sequence[Trial],
     results: Mapping[str, Result],
-    pruner: Pruning,
+    rules: Pruning,
     image_side: int,
-    n_planned: int = 0,
+    planned: Planned | None = None,
 ) -> Standing:
     """Compare trials with results, of which those count that pruning has done with."""
-    if pruner.pruner == "none":
-        return Standing(trials, results, pruning.settled(pruner, [], results), n_planned)
-    its = members(trials, image_side, n_planned)
-    return Standing(trials, results, pruning.settled(pruner, its, results), n_planned)
+    its = [] if rules.pruner == "none" else members(trials, image_side, planned)
+    most_epochs = None if planned is None else planned.epochs
+    counted = pruning.settled(rules, its, results, most_epochs)
+    return Standing(trials, results, counted, 0 if planned is None else planned.n)
 
 
 def check_fit(grid: Combinations, image_side: int, n_images: int, n_classes: int) -> None:

@@ -19,12 +19,12 @@ LEVELS = {
     ],
     1: [
         *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "document"),
-        *("domain", "finals", "halving", "job", "journal", "lock", "proposals", "record", "rules"),
+        *("domain", "finals", "halving", "job", "journal", "lock", "record", "rules"),
         *("scheduler", "seeds", "world"),
     ],
     2: [
         *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
-        *("jobfile", "models", "pruning", "report", "sitefile", "space", "state"),
+        *("jobfile", "models", "proposals", "pruning", "report", "sitefile", "space", "state"),
     ],
     3: ["data", "epochs", "options", "order", "progress", "refinements", "walltime", "written"],
     4: ["climb", "draw", "graph", "plain", "schedule", "spaceyaml", "train"],
@@ -42,6 +42,8 @@ LEVELS = {
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {
     "mpi4py": {"world"},
+    "optuna": {"model_based"},
+    "scipy": {"draw"},
     "keras": {"models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"plain"},
@@ -142,7 +144,8 @@ try:
     {run}
 except SystemExit as left:
     assert not left.code, left.code
-heavy = {{"tensorflow", "keras", "mpi4py", "torch", "jax", "pandas", "sklearn"}}
+heavy = {{"tensorflow", "keras", "mpi4py", "torch", "jax", "pandas", "sklearn",
+    "optuna", "scipy"}}
 print("loaded:", *sorted(heavy & set(sys.modules)))
 """
 HPO = "runpy.run_module('hpo', run_name='__main__')"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpo.errors import ExitCode, InputError
-from hpo.options import Options, parse
+from hpo.options import MODEL_BASED, Options, parse, with_settings
+from hpo.trial import Aim
 
 HINT = " (--help lists the options)"
 
@@ -72,9 +73,71 @@ def test_parse_fresh_beside_shard_is_refused():
     )
 
 
+SWEEP = {"sampler": "tpe", "trials": 40, "metric": "val_loss", "goal": "minimize", "eta": 4}
+
+
+def chosen(*argv: str, **settings: object) -> Options:
+    return with_settings(parse(argv, is_first=True), settings, "sweep.yaml")
+
+
+def not_chosen(*argv: str, **settings: object) -> str:
+    with pytest.raises(InputError) as refused:
+        chosen(*argv, **settings)
+    return str(refused.value)
+
+
+def test_settings_of_a_file_are_taken():
+    options = chosen(**SWEEP)
+    assert (options.sampler, options.trials, options.pruning.eta) == ("tpe", 40, 4)
+    assert options.aim == Aim("val_loss", "minimize")
+
+
+def test_settings_of_a_file_lose_against_the_command_line():
+    options = chosen("--sampler", "random", "--trials", "3", "--eta", "2", **SWEEP)
+    assert (options.sampler, options.trials, options.pruning.eta) == ("random", 3, 2)
+    assert chosen("--sampler", "grid", **SWEEP).trials is None
+
+
+def test_settings_goal_is_not_that_of_another_metric():
+    assert chosen("--metric", "val_accuracy", **SWEEP).aim == Aim()
+
+
+def test_settings_metric_that_is_not_reported_is_refused_naming_the_file():
+    assert not_chosen(**SWEEP | {"metric": "f1"}) == (
+        "sweep.yaml: metric: expected one of loss, accuracy, val_loss, val_accuracy, found 'f1';"
+        " --metric chooses another"
+    )
+    assert not_chosen("--metric", "f1").startswith("--metric: metric: expected one of loss,")
+
+
+def test_settings_eta_must_be_whole():
+    message = "sweep.yaml: eta: expected a whole number from 2, found 1.5"
+    assert not_chosen(eta=1.5) == message
+    assert chosen(eta=3.0).eta == 3
+
+
+def test_trials_need_a_sampler_and_a_sampler_needs_trials():
+    assert not_chosen("--trials", "3").startswith("--trials: expected --sampler random, sobol")
+    assert not_chosen(sampler="grid", trials=3).startswith(
+        "sweep.yaml: trials: expected --sampler"
+    )
+    assert not_chosen("--sampler", "sobol") == (
+        "--sampler sobol: expected --trials N beside it, found no number"
+    )
+
+
+@pytest.mark.parametrize("sampler", MODEL_BASED)
+@pytest.mark.parametrize("other", [("--shard", "1/2"), ("--schedule", "scatter")])
+def test_model_based_samplers_need_the_results_of_all(sampler, other):
+    assert not_chosen("--sampler", sampler, "--trials", "3", *other) == (
+        f"{other[0]}: expected none beside --sampler {sampler}, whose next trial depends on the"
+        " results of all ranks"
+    )
+
+
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband", "patience"])
 def test_parse_pruner_needs_ranks_that_speak(pruner):
-    assert refusal("--pruner", pruner, "--schedule", "scatter") == (
+    assert not_chosen("--pruner", pruner, "--schedule", "scatter") == (
         f"--pruner {pruner}: expected --schedule dynamic, found scatter, in which ranks do not"
         " speak while they train"
     )
@@ -82,7 +145,7 @@ def test_parse_pruner_needs_ranks_that_speak(pruner):
 
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
 def test_parse_pruner_that_compares_is_for_no_shard(pruner):
-    assert refusal("--pruner", pruner, "--shard", "1/2") == (
+    assert not_chosen("--pruner", pruner, "--shard", "1/2") == (
         f"--pruner {pruner}: expected no --shard beside it, as it compares all trials"
     )
 
@@ -103,10 +166,14 @@ def test_parse_nothing_gives_the_defaults():
         fresh=False,
         time_limit_min=None,
         retry_failed=False,
-        pruner="none",
-        eta=3,
-        min_epochs=1,
-        patience=3,
+        sampler=None,
+        trials=None,
+        metric=None,
+        goal=None,
+        pruner=None,
+        eta=None,
+        min_epochs=None,
+        patience=None,
         quiet=False,
         verbose=False,
         precision="float32",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -93,6 +95,11 @@ def test_best_params_of_unfinished_search(golden):
 
 def test_best_params_of_finished_search(golden):
     golden("best_params_finished.txt", best_params(standing([TRIALS[1], TRIALS[3]], RESULTS)))
+
+
+def test_best_params_of_another_metric_say_so(golden):
+    results = [replace(r, metric="val_loss", goal="minimize") for r in RESULTS]
+    golden("best_params_val_loss.txt", best_params(standing([TRIALS[1], TRIALS[3]], results)))
 
 
 def test_best_params_are_yaml_of_the_winner():
