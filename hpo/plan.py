@@ -7,15 +7,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpo import (
-    architecture,
     backend,
     container,
-    cost,
     datafile,
     history,
     hyperparameters,
@@ -28,17 +26,15 @@ from hpo import (
     spacefile,
     spaceyaml,
     state,
+    todo,
 )
-from hpo.asking import Asking
-from hpo.climb import Climb
 from hpo.data import Dataset, load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import MODEL_BASED, Options
-from hpo.order import NO_SOURCE, Job, Queue, Source
+from hpo.order import Queue
 from hpo.proposals import Proposals
-from hpo.pruning import Pruner
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
@@ -51,7 +47,6 @@ from hpo.trial import (
     Result,
     Status,
     Trial,
-    canonical,
     merit,
 )
 from hpo.written import Written
@@ -160,10 +155,10 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         results |= _fail_deadly(run, name, trials, results)
         standing = publish.compared(run, its, trials, results)
         retried = _to_retry(run, options, standing)
-        source = _source(options, written, standing, identity, dataset, proposals)
+        source = todo.source(options, written, standing, identity, dataset, proposals)
         planned = sampling.planned(written, asdict(options))
         pruner = sampling.pruner(options.pruning, trials, dataset.side, planned)
-        jobs = _jobs(run, options, standing, dataset, retried, source, pruner)
+        jobs = todo.jobs(run, options, standing, dataset, retried, source, pruner)
         best = WORST if standing.best is None else merit(standing.best[1])
         lacks_weights = publish.missing_weights(run, standing) is not None
         n_final = sum(len(its.repeats) - len(its.results) for its in standing.finals)
@@ -278,100 +273,10 @@ def _to_retry(run: RunDir, options: Options, standing: Standing) -> frozenset[st
     """Find the failed trials that are to be trained again, and forget what they have killed."""
     if not options.retry_failed:
         return frozenset()
-    share = {trial.id for trial in _share(options, standing.trials)}
+    share = {trial.id for trial in todo.share(options, standing.trials)}
     failed = {result.id for result in standing.finished if result.status is Status.FAILED}
     state.forgive(run, failed & share)
     return frozenset(failed & share)
-
-
-def _jobs(
-    run: RunDir,
-    options: Options,
-    standing: Standing,
-    dataset: Dataset,
-    retried: Collection[str],
-    source: Source,
-    pruner: Pruner,
-) -> Queue:
-    """Find what is left to train."""
-    deaths = state.deaths(run)
-    todo = [
-        trial
-        for trial in _share(options, standing.trials)
-        if trial.id not in standing.counts or trial.id in retried
-    ]
-    jobs = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
-    if options.pruning.pruner == "none":
-        return Queue(jobs, source)
-    results = [
-        standing.results[trial.id]
-        for trial in standing.trials
-        if trial.id in standing.results and trial.id not in retried
-    ]
-    climbing = [
-        replace(job, rungs=pruner.asks_at(job.trial.id), keeps_weights=True) for job in jobs
-    ]
-    return Climb(climbing, pruner, results, source)
-
-
-def final_jobs(plan: Plan, options: Options, dataset: Dataset) -> Queue:
-    """Find what is left to train of the finalists, once the trials of the space are finished."""
-    now = plan.standing_now()
-    todo = [its for final in now.finals for its in final.repeats if its.id not in now.results]
-    jobs = [_job(trial, dataset, died=0) for trial in todo]
-    return Queue(replace(job, keeps_weights=True) for job in jobs)
-
-
-def _source(
-    options: Options,
-    written: Written,
-    standing: Standing,
-    identity: Mapping[str, object],
-    dataset: Dataset,
-    proposals: Proposals,
-) -> Source:
-    """Prepare to ask a model-based sampler for more, if that is what is searched with."""
-    if options.sampler not in MODEL_BASED:
-        return NO_SOURCE
-    its = sampling.rules(written)
-    advisor = model_based.Advisor(
-        written, its, sampler=options.sampler, seed=options.seed, aim=options.aim
-    )
-    for trial in standing.trials:
-        advisor.take_up(trial.config)
-        if trial.id in standing.results:
-            advisor.note(standing.results[trial.id])
-
-    def job(config: Config, index: int) -> Job:
-        return _job(sampling.trial(config, index, dataset.side, identity), dataset, died=0)
-
-    ended = {
-        name: its for name, its in standing.results.items() if its.status is not Status.PRUNED
-    }
-    return Asking(
-        advisor,
-        proposals,
-        job,
-        known={**dict.fromkeys(trial.id for trial in standing.trials), **ended},
-        n_proposed=len(standing.trials),
-        n_trials=standing.n_planned,
-    )
-
-
-def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
-    config = hyperparameters.complete(trial.config, dataset.side)
-    network = {name: config.get(name) for name in hyperparameters.NETWORK_NAMES}
-    stack = architecture.layers(config, dataset.side, dataset.n_classes)
-    predicted_s = cost.predicted_s(config, dataset.n_images, architecture.multiply_adds(stack))
-    return Job(
-        trial,
-        canonical(network),
-        predicted_s,
-        attempt=1 + died,
-        is_late=died >= state.LATE_FROM_DEATHS,
-        is_lone=died >= state.LONE_FROM_DEATHS,
-        epochs=config["epochs"],
-    )
 
 
 def _absolute(path: str) -> str:
@@ -382,12 +287,6 @@ def _unsearched(grid: Combinations, image_side: int) -> Config:
     """Give the defaults of what the space leaves out: with it, the whole configuration."""
     usual = hyperparameters.defaults(image_side)
     return {name: value for name, value in usual.items() if name not in grid.names}
-
-
-def _share(options: Options, trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Give the trials that this search is to train: all, or every N-th; equal ones once."""
-    once = list({trial.id: trial for trial in reversed(trials)}.values())[::-1]
-    return once if options.shard is None else once[options.shard[0] - 1 :: options.shard[1]]
 
 
 def _log_to(path: Path) -> None:

@@ -22,15 +22,17 @@ from hpo import (
     schedule,
     spacefile,
     state,
+    todo,
     walltime,
 )
 from hpo.errors import ExitCode, InputError
 from hpo.library import Library
-from hpo.options import Options, with_settings
+from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
 from hpo.report import compact, last_line
+from hpo.resolve import with_settings
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
 from hpo.train import Trainer
@@ -186,7 +188,8 @@ def _train_finalists(
 ) -> None:
     """Train the best again with other seeds, once all trials are finished (collective)."""
     dataset = worker.dataset
-    jobs = plan.final_jobs(held[0], options, dataset) if held and not stop.reason else Queue([])
+    is_to_go_on = held and not stop.is_requested()
+    jobs = todo.final_jobs(held[0].standing_now(), dataset) if is_to_go_on else Queue([])
     train = partial(
         schedule.run, world, jobs, worker.evaluate, stop=stop, schedule=options.schedule
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpo.errors import ExitCode, InputError
-from hpo.options import MODEL_BASED, Options, parse, with_settings
+from hpo.options import MODEL_BASED, Options, parse
+from hpo.resolve import with_settings
 from hpo.trial import Aim
 
 HINT = " (--help lists the options)"
