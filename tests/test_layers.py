@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     0: [
         *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
-        *("rundir", "stopping", "trial", "updates", "usage"),
+        *("rundir", "sharedmemory", "stopping", "trial", "updates", "usage"),
     ],
     1: [
         *("architecture", "arrayfile", "arrays", "backend", "csvfile", "job", "journal", "lock"),
