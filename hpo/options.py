@@ -120,25 +120,25 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         help="ask for each trial, or deal equal shares at the start (default %(default)s)",
     )
     add("--shard", metavar="I/N", type=shard, help="only every N-th trial, from the I-th")
-    add("--epochs", metavar="N", type=_at_least(1), help="the same as --set epochs=N")
+    add("--epochs", metavar="N", type=at_least(1), help="the same as --set epochs=N")
     add(
         "--seed",
         metavar="N",
-        type=_at_least(0),
+        type=at_least(0),
         default=Options.seed,
         help="of the split, the first weights and all other chance (default %(default)s)",
     )
     add(
         "--threads",
         metavar="N",
-        type=_at_least(1),
+        type=at_least(1),
         default=Options.threads,
         help="per rank (default %(default)s: one rank per core is the fastest)",
     )
     add(
         "--retries",
         metavar="N",
-        type=_at_least(0),
+        type=at_least(0),
         default=Options.retries,
         help="of a trial that raises an error (default %(default)s)",
     )
@@ -180,7 +180,9 @@ def default_out() -> str:
     return os.environ.get("HPO_OUT") or Options.out
 
 
-def _at_least(lowest: int) -> Callable[[str], int]:
+def at_least(lowest: int) -> Callable[[str], int]:
+    """Give a reader of whole numbers."""
+
     def read(text: str) -> int:
         try:
             value = int(text)

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = {
     0: [
-        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
+        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "mounts"),
+        "quiet",
         *("rundir", "sharedmemory", "stopping", "trial", "updates", "usage"),
     ],
     1: [
@@ -29,9 +30,10 @@ LEVELS = {
     3: ["data", "sampling", "walltime"],
     4: ["graph", "plain", "publish", "train"],
     5: ["library", "plan", "status", "worker"],
-    6: ["search", "submit"],
-    7: ["cli", "commands"],
-    8: ["__main__"],
+    6: ["precheck", "search"],
+    7: ["cli", "submit"],
+    8: ["commands"],
+    9: ["__main__"],
 }
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {
