@@ -21,7 +21,7 @@ from hpo import (
     submit,
 )
 from hpo.errors import ExitCode, InputError
-from hpo.options import default_out
+from hpo.options import Parser, default_out
 from hpo.progress import duration
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Combinations
@@ -35,8 +35,8 @@ _BUNDLED_SIDE, _BUNDLED_IMAGES, _CLASSES = 8, 1797, 10
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
     quiet.show_anything()
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except BrokenPipeError:
         quiet.say_no_more()
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hpo", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m hpo", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     space = commands.add_parser("space", help="count and show a search space")

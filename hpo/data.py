@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from hpo import sharedmemory
 from hpo.datafile import UNREADABLE, layout, reason
 from hpo.errors import InputError
 from hpo.imagefile import Layout, Part
 from hpo.world import World
 
 SHARE_FROM_BYTES = 256 << 20  # above, one copy per node
-SHARED_MEMORY = "/dev/shm"
 ALIGNMENT = 64  # bytes; TensorFlow then uses the array as it lies, without a copy
 
 
@@ -218,13 +217,6 @@ def _can_share(world: World, n_bytes: int) -> bool:
     Looked at before it is touched: where there is too little (containers often have 64 MB),
     MPICH dies of SIGBUS and Open MPI hangs.
     """
-    return world.size > 1 and all(world.all_gather(free_shared_bytes() > n_bytes + (16 << 20)))
-
-
-def free_shared_bytes() -> int:
-    """Give the free bytes of the node's shared memory, 0 where there is none to be seen."""
-    try:
-        room = os.statvfs(SHARED_MEMORY)
-    except OSError:
-        return 0
-    return room.f_bavail * room.f_frsize
+    return world.size > 1 and all(
+        world.all_gather(sharedmemory.room().free_bytes > n_bytes + (16 << 20))
+    )

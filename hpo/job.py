@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 
+from hpo import mounts
 from hpo.errors import InputError
 
 SCHEDULERS = ("slurm", "lsf")
@@ -110,15 +111,17 @@ class Job:
         is_below_here = not out.startswith(("/", ".."))
         if self.container == "none" or (self.container == "docker" and is_below_here):
             return self.out  # LSF's wrapper mounts the submit directory
-        mounts = [mount.split(":") for mount in self.mounts]
-        showing = [m for m in mounts if _is_below(out, m[0]) and "ro" not in m[2:]]
-        if not showing:
+        found = mounts.inside(self.mounts, out, to_write=True)
+        if found is None:
             raise InputError(
                 f"--out {self.out}: expected a directory that the container may write to, found no"
                 f" --mount for it; add --mount {posixpath.dirname(out)}:/app/store"
             )
-        outside, inside = max(showing, key=lambda mount: len(mount[0]))[:2]
-        return posixpath.normpath(posixpath.join(inside, posixpath.relpath(out, outside)))
+        return found
+
+    def workdir(self) -> str:
+        """Name the directory of pyxis's containers that relative paths start from."""
+        return str(PurePosixPath(self.script).parent)
 
     def check(self) -> None:
         """Find what does not fit together.
@@ -207,7 +210,3 @@ def _flag(name: str) -> str:
 def _expect(holds: bool, option: str, expected: str, found: object) -> None:
     if not holds:
         raise InputError(f"{option}: expected {expected}, found {found!r}")
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return PurePosixPath(path).is_relative_to(posixpath.normpath(folder))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
 from hpo.errors import ExitCode
 from hpo.job import Job
@@ -106,7 +105,7 @@ def _slurm_options(job: Job) -> list[str]:
     if job.is_contained:
         options["container-image"] = job.image
         options["container-mounts"] = ",".join(job.mounts)
-        options["container-workdir"] = _workdir(job)
+        options["container-workdir"] = job.workdir()
         options["container-env"] = "SLURM_CONF"
     if job.container == "shifter":
         options["image"] = f"docker:{job.image}"
@@ -260,11 +259,7 @@ def _inside(job: Job) -> list[str]:
 
 def _pyxis(job: Job) -> list[str]:
     mounts = [f"--container-mounts={','.join(job.mounts)}"] if job.mounts else []
-    return [f"--container-image={job.image}", *mounts, f"--container-workdir={_workdir(job)}"]
-
-
-def _workdir(job: Job) -> str:
-    return str(PurePosixPath(job.script).parent)
+    return [f"--container-image={job.image}", *mounts, f"--container-workdir={job.workdir()}"]
 
 
 def _shard(job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,11 @@ _RANK_AND_SIZE = (
     ("PMI_RANK", "PMI_SIZE"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
+# Of a node, likewise.
+_PLACE_AND_NUMBER = (
+    ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+)
 
 
 def promised(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
@@ -24,6 +30,26 @@ def promised(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
         except (KeyError, ValueError):
             continue
     return None
+
+
+def on_node(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """Give this process's place among the ranks of its node, and their number, if known."""
+    for place_name, number_name in _PLACE_AND_NUMBER:
+        try:
+            return int(environ[place_name]), int(environ[number_name])
+        except (KeyError, ValueError):
+            continue
+    try:
+        numbers = _per_node(environ["SLURM_STEP_TASKS_PER_NODE"])
+        return int(environ["SLURM_LOCALID"]), numbers[int(environ["SLURM_NODEID"])]
+    except (KeyError, ValueError, IndexError):
+        return None
+
+
+def _per_node(text: str) -> list[int]:
+    """Read Slurm's number of tasks for each node: 4(x2),3."""
+    found = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
+    return [int(number) for number, times in found for _ in range(int(times or 1))]
 
 
 def is_open_mpi(environ: Mapping[str, str] = os.environ) -> bool:

@@ -148,25 +148,25 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         help="ask for each trial, or deal equal shares at the start (default %(default)s)",
     )
     add("--shard", metavar="I/N", type=shard, help="only every N-th trial, from the I-th")
-    add("--epochs", metavar="N", type=_at_least(1), help="the same as --set epochs=N")
+    add("--epochs", metavar="N", type=at_least(1), help="the same as --set epochs=N")
     add(
         "--seed",
         metavar="N",
-        type=_at_least(0),
+        type=at_least(0),
         default=Options.seed,
         help="of the split, the first weights and all other chance (default %(default)s)",
     )
     add(
         "--threads",
         metavar="N",
-        type=_at_least(1),
+        type=at_least(1),
         default=Options.threads,
         help="per rank (default %(default)s: one rank per core is the fastest)",
     )
     add(
         "--retries",
         metavar="N",
-        type=_at_least(0),
+        type=at_least(0),
         default=Options.retries,
         help="of a trial that raises an error (default %(default)s)",
     )
@@ -193,7 +193,7 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         " evenly spread (sobol, lhs), or proposed by a model of the results (tpe, gp, cmaes,"
         " nsga2: pip install optuna)",
     )
-    add("--trials", metavar="N", type=_at_least(1), help="how many, where it is not the grid")
+    add("--trials", metavar="N", type=at_least(1), help="how many, where it is not the grid")
     add(
         "--metric",
         metavar="NAME",
@@ -205,14 +205,14 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     add(
         "--finalists",
         metavar="K",
-        type=_at_least(0),
+        type=at_least(0),
         default=Options.finalists,
         help="train the best K again with other seeds, and let their means decide",
     )
     add(
         "--repeats",
         metavar="R",
-        type=_at_least(1),
+        type=at_least(1),
         default=Options.repeats,
         help="of each finalist (default %(default)s)",
     )
@@ -225,19 +225,19 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     add(
         "--eta",
         metavar="N",
-        type=_at_least(2),
+        type=at_least(2),
         help=f"asha, hyperband: one in N goes on to N times the epochs (default {Pruning.eta})",
     )
     add(
         "--min-epochs",
         metavar="N",
-        type=_at_least(1),
+        type=at_least(1),
         help=f"no trial is stopped before (default {Pruning.min_epochs})",
     )
     add(
         "--patience",
         metavar="N",
-        type=_at_least(1),
+        type=at_least(1),
         help="with --pruner patience: stop after N epochs without a better score"
         f" (default {Pruning.patience})",
     )
@@ -263,7 +263,9 @@ def default_out() -> str:
     return os.environ.get("HPO_OUT") or Options.out
 
 
-def _at_least(lowest: int) -> Callable[[str], int]:
+def at_least(lowest: int) -> Callable[[str], int]:
+    """Give a reader of whole numbers."""
+
     def read(text: str) -> int:
         try:
             value = int(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from typing import Any
 
 from hpo import history, lock, scheduler, state
 from hpo.errors import ExitCode
@@ -16,7 +17,7 @@ from hpo.rundir import RunDir
 SHOWN = 5  # submissions and starts, the latest
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Any) -> None:
     status = commands.add_parser("status", help="say how far a run is: exit 0 finished, 75 not")
     status.add_argument("dir", nargs="?", default=default_out(), metavar="DIR")
     status.add_argument(
@@ -62,7 +63,8 @@ def _status(arguments: argparse.Namespace) -> int:
         print("  its files are not up to date; run the same command again, or hpo report")
         is_finished = False
     elif not is_finished and not alive:
-        print("  not running; run the same command again, or hpo resubmit, to go on")
+        resubmit = ", or hpo resubmit," if history.submissions(run) else ""
+        print(f"  not running; run the same command again{resubmit} to go on")
     return _code(run, arguments, is_finished=is_finished)
 
 

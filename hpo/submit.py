@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpo import history, jobfile, options, scheduler, sitefile, spacefile, spaceyaml
+from hpo import history, jobfile, options, scheduler, sitefile
 from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
@@ -54,15 +54,21 @@ def add_parsers(commands: Any) -> None:
         help="the run directory (default %(default)s)",
     )
     add("--name", help="of the job (default: the script's)")
-    add("--nodes", type=int, metavar="N")
-    add("--ranks-per-node", type=int, metavar="N")
-    add("--cores-per-rank", type=int, metavar="N")
+    add("--nodes", type=options.at_least(1), metavar="N")
+    add("--ranks-per-node", type=options.at_least(1), metavar="N")
+    add("--cores-per-rank", type=options.at_least(1), metavar="N")
     add("--memory-per-rank", metavar="4GB")
-    add("--time", type=int, metavar="MIN", dest="time_min", help="the job's wall time")
+    add(
+        "--time",
+        type=options.at_least(1),
+        metavar="MIN",
+        dest="time_min",
+        help="the job's wall time",
+    )
     add("--account", "--group", metavar="NAME", help="Slurm's account, LSF's group")
     add("--partition", "--queue", metavar="NAME")
     add("--job-group", metavar="/USER/NAME", help="LSF: how many jobs run at once depends on it")
-    add("--gpus-per-node", type=int, metavar="N")
+    add("--gpus-per-node", type=options.at_least(0), metavar="N")
     add("--gpu", metavar="TYPE", help="Slurm: its type; LSF: more of -gpu, gmodel=…:gmem=…")
     add("--container", choices=sorted({k for kinds in jobs.CONTAINERS.values() for k in kinds}))
     add("--image", metavar="IMAGE")
@@ -71,9 +77,24 @@ def add_parsers(commands: Any) -> None:
     add("--python", metavar="PATH", help="the interpreter, as the job finds it")
     add("--mpirun", metavar="PATH", help="likewise")
     add("--mail", metavar="ADDRESS")
-    add("--array", type=int, metavar="N", help="N jobs, each with its share of the search")
-    add("--at-once", type=int, metavar="N", help="so many elements of the array run at a time")
-    add("--links", type=int, metavar="N", help="N jobs, each going on where the last one stopped")
+    add(
+        "--array",
+        type=options.at_least(0),
+        metavar="N",
+        help="N jobs, each with its share of the search",
+    )
+    add(
+        "--at-once",
+        type=options.at_least(0),
+        metavar="N",
+        help="so many elements of the array run at a time",
+    )
+    add(
+        "--links",
+        type=options.at_least(1),
+        metavar="N",
+        help="N jobs, each going on where the last one stopped",
+    )
     add(
         "--interactive",
         action="store_true",
@@ -105,7 +126,9 @@ def _submit(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     job.check()
     if job.searches:
-        _check_search(job)
+        from hpo import precheck  # with NumPy, which --help should not wait for
+
+        precheck.search(job)
     words = [word for word in sys.argv[1:] if word not in ("--dry-run", "--wait")]
     text = jobfile.text(job, f"python -m hpo {shlex.join(words)}")
     env = _environment(job)
@@ -188,34 +211,6 @@ def _virtual_environment() -> tuple[str, ...]:
     if activate.is_relative_to(Path.cwd()):
         activate = activate.relative_to(Path.cwd())
     return (f"source {shlex.quote(str(activate))}",)
-
-
-def _check_search(job: Job) -> None:
-    """Find now what the search would find wrong when the job runs."""
-    from hpo import plan  # with NumPy, which --help should not wait for
-
-    device = "gpu" if Path(job.script).name == "rismpigpu.py" else "cpu"
-    for option, instead in (
-        ("--out", "before the --"),
-        ("--fresh", "none of it in a job, which may start several times"),
-        ("--retry-failed", "none of it in a job, which may start several times"),
-        ("--shard", "--array"),
-        ("--time-limit", "--time"),
-    ):
-        if any(word.split("=")[0] == option for word in job.arguments):
-            raise InputError(f"{option}: expected {instead}, found it among the search's options")
-    chosen = options.parse([*job.arguments, "--out", job.out], is_first=True, device=device)
-    if job.container != "none":
-        return  # what the options name lies in the container
-    for option, path in (("--data", chosen.data), ("--test", chosen.test)):
-        if path is not None and not Path(path).is_file():
-            raise InputError(f"{option} {path}: expected a file, found none")
-    if not Path(job.script).is_file():
-        raise InputError(f"--script {job.script}: expected the search's script, found none here")
-    own: Mapping[str, object] = {}
-    if chosen.space is None:
-        own = spaceyaml.described(spacefile.read("rismpi.py" if device == "gpu" else job.script))
-    plan.read_space(chosen, own)
 
 
 def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, str]) -> Submitted:

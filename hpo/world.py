@@ -7,6 +7,7 @@ with a pause that grows (as mpi4py's own executors do).
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -17,13 +18,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hpo import launcher
+from hpo import launcher, sharedmemory
 from hpo.errors import InputError
 
 # UCX, which MPICH may talk through, notes each piece of memory that the process gives back, until
 # a large message makes it look through them. None comes while a search trains: 0.1 MB a trial.
 # The variable is read when the library is loaded; what the user says counts.
 os.environ.setdefault("UCX_RCACHE_MAX_UNRELEASED", "64m")
+# Where all ranks do not fit, UCX would crash. It has other ways between the ranks of a node, and
+# MPICH does not ask it for those.
+if not sharedmemory.room().has_ucx_room((launcher.on_node() or (0, 1))[1]):
+    os.environ.setdefault("UCX_TLS", "^posix")
+
+_logger = logging.getLogger(__name__)
 
 _WITHOUT_MPI = ""  # why there is no MPI, if there is none
 try:
@@ -80,12 +87,15 @@ class World:
         """Start MPI.
 
         Raises:
-            InputError: if this rank is one of several that the launcher started, and alone.
+            InputError: if this rank is one of several that the launcher started, and alone; or
+                if MPI cannot start for want of shared memory.
         """
         self._comm: MPI.Intracomm | None = None if MPI is None else MPI.COMM_WORLD
         if self._comm is not None and not MPI.Is_initialized():
-            if "MPICH" in self.library and launcher.is_open_mpi():
-                self._refuse_to_be_alone()
+            if "MPICH" in self.library:
+                if launcher.is_open_mpi():
+                    self._refuse_to_be_alone()
+                self._look_for_room()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # mpi4py's guess at what is checked below
                 MPI.Init_thread(_thread_level())
@@ -108,6 +118,19 @@ class World:
             f" mpirun beside {sys.executable}, name the launcher's own libmpi.so in MPI4PY_LIBMPI,"
             " or under Slurm use srun --mpi=pmi2 with the mpich wheel"
         )
+
+    def _look_for_room(self) -> None:
+        """Tell why MPICH will die of SIGBUS, before it does."""
+        place, n_ranks = launcher.on_node() or (0, 1)
+        room = sharedmemory.room()
+        if n_ranks == 1:
+            return
+        if room.is_too_small(n_ranks) and launcher.promised() == (place, n_ranks):
+            raise InputError(room.lacking(n_ranks))
+        # Not all would leave: ranks of other nodes find room, those of this one look later. They
+        # would wait for ever for one that left in good order; one that dies ends them too.
+        if place == 0 and room.is_too_full(n_ranks):
+            _logger.error("error: host %s: %s", socket.gethostname(), room.lacking(n_ranks))
 
     @property
     def library(self) -> str:

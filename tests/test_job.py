@@ -142,6 +142,8 @@ def test_words_reach_the_search_as_they_were_given(scheduler, tmp_path):
         (["--scheduler", "slurm", "--", "--space", "no.yaml"], "no.yaml: expected a search space"),
         (["--scheduler", "slurm", "--", "--data", "no.csv"], "--data no.csv: expected a file"),
         (["--scheduler", "slurm", "--script", "no.py"], "--script no.py: expected the search's"),
+        (["--nodes", "two"], "argument --nodes: expected a whole number from 1, found 'two' ("),
+        (["--contaner=none"], "unrecognized arguments: --contaner=none ("),
         (["--site", "nowhere"], "--site nowhere: expected a YAML file or one of compute1, comp"),
         ([], "--scheduler: expected sbatch or bsub on PATH, found neither"),
     ],
@@ -153,6 +155,89 @@ def test_misuse_is_told_in_one_line_before_anything_is_submitted(words, message)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "train.csv").touch()
+    (folder / "good.yaml").write_text("filters: [8, 16]\n")
+    (folder / "wrong.yaml").write_text("colour: red\n")
+    return folder
+
+
+def contained(kind: str, lab: Path, *search: str) -> subprocess.CompletedProcess[str]:
+    scheduler = "lsf" if kind == "docker" else "slurm"
+    words = ["--scheduler", scheduler, "--container", kind, "--image", "x", "--dry-run"]
+    words += ["--mount", f"{lab}:/app/store", "--out", f"{lab}/results", "--", *search]
+    return submitted(*words, cwd=lab.parent)
+
+
+@pytest.mark.parametrize("kind", ["pyxis", "docker", "apptainer", "shifter"])
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        (
+            "--data /app/store/no.csv",
+            "--data /app/store/no.csv: expected a file, found none in ",
+        ),
+        (
+            "--test /app/store/no.csv",
+            "--test /app/store/no.csv: expected a file, found none in ",
+        ),
+        (
+            "--space /app/store/a.yaml",
+            "--space /app/store/a.yaml: expected a file, found none in ",
+        ),
+        ("--space /app/store/wrong.yaml", "{lab}/wrong.yaml:1: unknown hyperparameter 'colour'"),
+    ],
+)
+def test_file_that_the_container_will_not_find_is_refused(lab, kind, search, message):
+    done = contained(kind, lab, *search.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: " + message.format(lab=lab))
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["pyxis", "shifter"])
+def test_file_named_as_it_is_outside_is_refused_with_its_name_inside(lab, kind):
+    done = contained(kind, lab, "--data", f"{lab}/train.csv")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: --data {lab}/train.csv: expected the path in the container, found the one outside"
+        "; use --data /app/store/train.csv\n"
+    )
+
+
+def test_file_that_no_mount_shows_is_warned_of(lab):
+    done = contained("pyxis", lab, "--data", "/other/train.csv")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0] == (
+        "warning: --data /other/train.csv: no --mount shows it in the container; if it is not part"
+        " of the image, add --mount /other:/other"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "search"),
+    [
+        ("pyxis", "--data /app/store/train.csv --space /app/store/good.yaml"),
+        ("pyxis", "--data store/train.csv --space ris"),  # from /app
+        ("docker", "--data lab/train.csv"),  # from the directory of the submission
+        ("apptainer", "--data lab/train.csv"),
+    ],
+)
+def test_file_that_the_container_will_find_is_not_spoken_of(lab, kind, search):
+    done = contained(kind, lab, *search.split())
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert done.stderr.startswith("submitted by: ")
+
+
+def test_mount_that_only_nodes_have_is_not_looked_into(tmp_path):
+    done = contained("pyxis", tmp_path / "nowhere", "--data", "/app/store/train.csv")
+    assert done.returncode == 0
+    assert "warning" not in done.stderr
 
 
 def test_site_file_fills_in_and_the_command_line_wins(tmp_path):

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = {
     0: [
-        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "quiet"),
-        *("rundir", "schedules", "stopping", "trial", "updates", "usage"),
+        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "mounts"),
+        *("quiet", "rundir", "schedules", "sharedmemory", "stopping", "trial", "updates"),
+        "usage",
     ],
     1: [
         *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "document"),
@@ -35,9 +36,10 @@ LEVELS = {
     6: ["asking", "finalists", "spacefile"],
     7: ["publish", "todo"],
     8: ["plan", "status"],
-    9: ["search", "submit"],
-    10: ["cli", "commands"],
-    11: ["__main__"],
+    9: ["precheck", "search"],
+    10: ["cli", "submit"],
+    11: ["commands"],
+    12: ["__main__"],
 }
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo import commands, history
+from hpo import commands, history, record
 from hpo.history import Started, Submitted
 from hpo.job import Job
 from hpo.rundir import RunDir
@@ -86,3 +86,13 @@ def test_files_of_a_newer_version_are_read_and_broken_ones_named(run, capsys):
     (run.jobs / "start-t.json").write_text("[]")
     assert go_on(run, *SINCE) == 2
     assert "start-t.json: expected what this program has written" in capsys.readouterr().err
+
+
+def test_resubmit_is_named_only_where_something_was_submitted(run, capsys):
+    data = {"side": 8, "images": 100, "classes": 10}
+    record.Record({"filters": [8]}, {"seed": 33}, data, {}).write(run)
+    assert commands.main(["status", str(run)]) == 75
+    assert "  not running; run the same command again to go on\n" in capsys.readouterr().out
+    history.note_submitted(run, Submitted("job-a", BEGAN_S, ("7",), Job("slurm"), "/"))
+    assert commands.main(["status", str(run)]) == 75
+    assert "run the same command again, or hpo resubmit, to go on" in capsys.readouterr().out

@@ -52,11 +52,11 @@ if world.is_root:
 
 LOAD = """
 import sys
-from hpo import data
+from hpo import data, sharedmemory
 from hpo.world import World
 
 data.SHARE_FROM_BYTES = int(sys.argv[2])
-data.SHARED_MEMORY = sys.argv[3]
+sharedmemory.FOLDER = sys.argv[3]
 world = World()
 found = data.load(world, sys.argv[1])
 told = world.gather((found.fingerprint, found.mean, found.std, int(found.images.sum()),

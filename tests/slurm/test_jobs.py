@@ -288,10 +288,60 @@ def wrong(folder: Path) -> Path:
     return path
 
 
+def pinned(its: Submitted, *options: object) -> str:
+    """Submit ranks that pin themselves to the GPUs of their job; give its number."""
+    script = Path(__file__).with_name("pinned.py")
+    return its.submit("--script", script, "--ranks-per-node", 2, *options)
+
+
+def gpus(its: Submitted, job_id: str) -> list[str]:
+    """Read what the ranks have said of their GPUs, in their order."""
+
+    def has_said() -> bool:
+        assert its.slurm.job(job_id)["JobState"] in ("PENDING", "RUNNING"), its.said()
+        return its.said().count(", has ") >= 2
+
+    its.wait_until(has_said, "pinned")
+    return sorted(line for line in its.said().splitlines() if ", has " in line)
+
+
+@pytest.mark.parametrize("launcher", ["srun", "mpirun"])
+def test_ranks_share_the_gpus_that_slurm_gives(submitted, launcher):
+    job_id = pinned(submitted, "--launcher", launcher, "--gpus-per-node", 2)
+    assert gpus(submitted, job_id) == ["rank 0: given 0,1, has 0", "rank 1: given 0,1, has 1"]
+    assert "2 ranks on 2 GPUs" in submitted.said()
+    assert submitted.slurm.job(job_id)["TresPerNode"] == "gres:gpu:2"
+    (submitted.folder / "go").touch()
+    submitted.end(job_id, "FAILED")  # it has trained nothing
+
+
+def test_jobs_beside_each_other_have_other_gpus(submitted, tmp_path):
+    other = Submitted(submitted.slurm, tmp_path)
+    other.folder = tmp_path / "other"
+    other.folder.mkdir()
+    other.out = other.folder / "results"
+    here = ("--gpus-per-node", 1, "--directive=--nodelist=node1")
+    jobs = [pinned(its, *here) for its in (submitted, other)]
+    assert gpus(submitted, jobs[0]) == ["rank 0: given 0, has 0", "rank 1: given 0, has 0"]
+    assert gpus(other, jobs[1]) == ["rank 0: given 1, has 1", "rank 1: given 1, has 1"]
+    for its, job_id in zip((submitted, other), jobs, strict=True):
+        (its.folder / "go").touch()
+        its.end(job_id, "FAILED")
+
+
+def test_rank_with_a_gpu_of_its_own_keeps_it(submitted):
+    job_id = pinned(submitted, "--gpus-per-node", 2, "--directive=--gpus-per-task=1")
+    assert gpus(submitted, job_id) == ["rank 0: given 0, has 0", "rank 1: given 1, has 1"]
+    assert "2 ranks on 2 GPUs" in submitted.said()
+    (submitted.folder / "go").touch()
+    submitted.end(job_id, "FAILED")
+
+
 def test_gpus_of_the_job_are_seen_and_found_useless_in_one_line(submitted):
     """The cluster's GPUs are not real: TensorFlow is what finds out, on every rank alike."""
     job_id = submitted.submit("--gpus-per-node", 2, "--ranks-per-node", 2)
     submitted.end(job_id, "FAILED")
     assert submitted.restarts(job_id) == 0
-    assert "error:" in submitted.said()
-    assert "GPU" in submitted.said()
+    assert "2 ranks on 2 GPUs" in submitted.said()
+    [line] = [line for line in submitted.said().splitlines() if line.startswith("error:")]
+    assert ": GPU 0: expected TensorFlow to see it, found" in line

@@ -1,0 +1,25 @@
+"""Gives each rank its GPU as rismpigpu.py does, says which, and ends when told (`go`)."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from hpo import devices  # noqa: E402  # where the package is has just been said
+from hpo.world import World  # noqa: E402
+
+PATIENCE_S = 120
+
+given = os.environ.get("CUDA_VISIBLE_DEVICES")
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+world = World()
+sentence = devices.pin(world)
+said = [f"rank {world.rank}: given {given}, has {os.environ['CUDA_VISIBLE_DEVICES']}\n"]
+if world.is_root:
+    said.append(f"{sentence}\n")
+print("".join(said), end="", flush=True)  # in one piece: the launcher mixes ranks' lines
+end_s = time.monotonic() + PATIENCE_S
+while not (out.parent / "go").exists() and time.monotonic() < end_s:
+    time.sleep(0.1)
