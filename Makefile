@@ -5,7 +5,7 @@ NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-images images
 .PHONY: check format clean jobfiles bench bench-costs bench-kaggle bench-memory bench-peers
-.PHONY: bench-threads scaling simulate
+.PHONY: bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -49,6 +49,9 @@ bench-costs: .venv/runs ## predicted against seen time of each network of the ri
 
 bench-memory: .venv/runs ## a rank's memory after 50 and after 1,000 trials
 	$(BIN)/python -m benchmarks.memory $(OPTIONS)
+
+bench-pruning: .venv/runs ## what pruning saves and costs, on train.csv (half an hour)
+	$(BIN)/python -m benchmarks.pruning $(OPTIONS)
 
 bench-threads: .venv/runs ## many ranks against many threads
 	$(BIN)/python -m benchmarks.threads $(OPTIONS)
