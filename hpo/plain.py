@@ -139,6 +139,8 @@ class Network:
         trained = self.model.trainable_variables
         last = [*map(_copy, trained)]
         self.model.optimizer.finalize_variable_values(trained)
+        for variable in trained:
+            variable.assign(_copy(variable))  # JAX gives a step's arrays away, the averages' too
         yield
         for variable, value in zip(trained, last, strict=True):
             variable.assign(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -54,10 +55,24 @@ def test_a_search_gives_the_same_for_every_number_of_ranks(tmp_path: Path, backe
     assert there == here
 
 
+REFINED = {
+    "gradient_clip": 0.5,
+    "gradient_accumulation": 3,
+    "weight_average": "ema",
+    "lr_schedule": "cosine",
+    "warmup_epochs": 0.5,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+}
+
+
+@pytest.mark.parametrize("asked", [{}, REFINED], ids=["plain", "refined"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_trial_goes_on_from_any_step_to_the_same_bit(tmp_path: Path, backend: str) -> None:
+def test_a_trial_goes_on_from_any_step_to_the_same_bit(
+    tmp_path: Path, backend: str, asked: dict[str, object]
+) -> None:
     script = """
-import sys, numpy as np
+import json, sys, numpy as np
 from pathlib import Path
 from hpo import data, datafile, plain, train
 from hpo.trial import Trial
@@ -66,6 +81,7 @@ train.GRAPH_CALL_S = 1e-9
 dataset = data.load(World(), datafile.BUNDLED)
 trainer = train.Trainer(dataset, 33, plain.Engine(dataset))
 config = dict(filters=2, dense_units=4, batch_size=512, epochs=2, dropout=0.3, batch_norm=True)
+config |= json.loads(sys.argv[2])
 def begin(checkpoint=None, **changes):
     changes = {"augment": "shift-rotate-zoom"} | changes
     return trainer.begin(Trial("a" * 16, 0, config | changes), checkpoint)
@@ -86,7 +102,7 @@ for cut in cuts[1::2]:
     assert all(map(np.array_equal, again.best_weights, whole.best_weights)), cut
 """
     subprocess.run(
-        [sys.executable, "-c", script, tmp_path],
+        [sys.executable, "-c", script, tmp_path, json.dumps(asked)],
         env=runs.environment(KERAS_BACKEND=backend, OMP_NUM_THREADS="1", JAX_PLATFORMS="cpu"),
         check=True,
     )
