@@ -23,8 +23,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 
 from hpo import launcher
+from hpo.commandline import Parser, default_out
 from hpo.errors import ExitCode, HpoError, InputError
-from hpo.options import Parser, default_out
 from hpo.rundir import write_whole
 from hpo.world import World
 

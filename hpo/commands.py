@@ -20,8 +20,8 @@ from hpo import (
     status,
     submit,
 )
+from hpo.commandline import Parser, default_out
 from hpo.errors import ExitCode, InputError
-from hpo.options import Parser, default_out
 from hpo.progress import duration
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Combinations

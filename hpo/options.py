@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NoReturn
 
-from hpo import __version__, launcher
+from hpo import __version__
+from hpo.commandline import USUAL_OUT, Parser, at_least, default_out
 from hpo.errors import InputError
 from hpo.hyperparameters import METRICS
 from hpo.pruning import NAMES as PRUNERS
@@ -38,7 +37,7 @@ class Options:
     seed: int = 33
     threads: int = 1
     retries: int = 1
-    out: str = "results"
+    out: str = USUAL_OUT
     fresh: bool = False
     time_limit_min: float | None = None
     retry_failed: bool = False
@@ -96,20 +95,6 @@ def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") ->
         if device == "cpu" and getattr(options, name) != getattr(Options, name):
             raise InputError(f"--{name}: expected rismpigpu.py, found the entry for CPUs")
     return options
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises instead of leaving, and speaks on one rank only."""
-
-    speaks: Callable[[], bool] = staticmethod(launcher.is_first)  # asked only where it prints
-    hint = "--help lists the options"
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} ({self.hint})")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        if self.speaks():
-            super()._print_message(message, file)
 
 
 def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
@@ -256,28 +241,6 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     )
     add("--version", action="version", version=f"hpo {__version__}")
     return parser
-
-
-def default_out() -> str:
-    """Name the directory for those who name none: HPO_OUT's, as set in container images."""
-    return os.environ.get("HPO_OUT") or Options.out
-
-
-def at_least(lowest: int) -> Callable[[str], int]:
-    """Give a reader of whole numbers."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-            if value < lowest:
-                raise ValueError
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number from {lowest}, found {text!r}"
-            ) from None
-        return value
-
-    return read
 
 
 def _minutes(text: str) -> float:

@@ -24,7 +24,7 @@ class Proposals:
         """
         try:
             lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         found: list[Config] = []
         for number, line in enumerate(lines[:-1], start=1):

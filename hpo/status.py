@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from hpo import history, lock, scheduler, state
+from hpo.commandline import default_out
 from hpo.errors import ExitCode
-from hpo.options import default_out, shard
+from hpo.options import shard
 from hpo.progress import duration
 from hpo.report import Standing, compact
 from hpo.rundir import RunDir

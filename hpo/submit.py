@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpo import history, jobfile, options, scheduler, sitefile
+from hpo import commandline, history, jobfile, scheduler, sitefile
 from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
@@ -49,18 +49,18 @@ def add_parsers(commands: Any) -> None:
     add("--script", metavar="PATH", help="default rismpi.py; rismpigpu.py with GPUs")
     add(
         "--out",
-        default=options.default_out(),
+        default=commandline.default_out(),
         metavar="DIR",
         help="the run directory (default %(default)s)",
     )
     add("--name", help="of the job (default: the script's)")
-    add("--nodes", type=options.at_least(1), metavar="N")
-    add("--ranks-per-node", type=options.at_least(1), metavar="N")
-    add("--cores-per-rank", type=options.at_least(1), metavar="N")
+    add("--nodes", type=commandline.at_least(1), metavar="N")
+    add("--ranks-per-node", type=commandline.at_least(1), metavar="N")
+    add("--cores-per-rank", type=commandline.at_least(1), metavar="N")
     add("--memory-per-rank", metavar="4GB")
     add(
         "--time",
-        type=options.at_least(1),
+        type=commandline.at_least(1),
         metavar="MIN",
         dest="time_min",
         help="the job's wall time",
@@ -68,7 +68,7 @@ def add_parsers(commands: Any) -> None:
     add("--account", "--group", metavar="NAME", help="Slurm's account, LSF's group")
     add("--partition", "--queue", metavar="NAME")
     add("--job-group", metavar="/USER/NAME", help="LSF: how many jobs run at once depends on it")
-    add("--gpus-per-node", type=options.at_least(0), metavar="N")
+    add("--gpus-per-node", type=commandline.at_least(0), metavar="N")
     add("--gpu", metavar="TYPE", help="Slurm: its type; LSF: more of -gpu, gmodel=…:gmem=…")
     add("--container", choices=sorted({k for kinds in jobs.CONTAINERS.values() for k in kinds}))
     add("--image", metavar="IMAGE")
@@ -79,19 +79,19 @@ def add_parsers(commands: Any) -> None:
     add("--mail", metavar="ADDRESS")
     add(
         "--array",
-        type=options.at_least(0),
+        type=commandline.at_least(0),
         metavar="N",
         help="N jobs, each with its share of the search",
     )
     add(
         "--at-once",
-        type=options.at_least(0),
+        type=commandline.at_least(0),
         metavar="N",
         help="so many elements of the array run at a time",
     )
     add(
         "--links",
-        type=options.at_least(1),
+        type=commandline.at_least(1),
         metavar="N",
         help="N jobs, each going on where the last one stopped",
     )
@@ -114,7 +114,7 @@ def add_parsers(commands: Any) -> None:
     submit.set_defaults(run=_submit)
 
     resubmit = commands.add_parser("resubmit", help="submit again what a run's last job left")
-    resubmit.add_argument("dir", nargs="?", default=options.default_out(), metavar="DIR")
+    resubmit.add_argument("dir", nargs="?", default=commandline.default_out(), metavar="DIR")
     resubmit.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resubmit.set_defaults(run=_resubmit)
 

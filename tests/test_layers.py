@@ -19,8 +19,16 @@ LEVELS = {
         "usage",
     ],
     1: [
-        *("architecture", "arithmetic", "arrayfile", "arrays", "backend", "csvfile", "document"),
-        *("domain", "finals", "halving", "job", "journal", "lock", "record", "rules"),
+        *(
+            "architecture",
+            "arithmetic",
+            "arrayfile",
+            "arrays",
+            "backend",
+            "commandline",
+            "csvfile",
+        ),
+        *("document", "domain", "finals", "halving", "job", "journal", "lock", "record", "rules"),
         *("scheduler", "seeds", "world"),
     ],
     2: [
