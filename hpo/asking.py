@@ -62,6 +62,8 @@ class Asking:
                 self._known[job.trial.id] = None
                 return job
             self._note_again(config, self._known[job.trial.id])
+        if self.n_left:
+            self._proposals.end()
         self.n_left = 0
         return None
 

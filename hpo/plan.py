@@ -156,7 +156,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         standing = publish.compared(run, its, trials, results)
         retried = _to_retry(run, options, standing)
         source = todo.source(options, written, standing, identity, dataset, proposals)
-        planned = sampling.planned(written, asdict(options))
+        planned = sampling.planned(written, asdict(options), proposals)
         pruner = sampling.pruner(options.pruning, trials, dataset.side, planned)
         jobs = todo.jobs(run, options, standing, dataset, retried, source, pruner)
         best = WORST if standing.best is None else merit(standing.best[1])

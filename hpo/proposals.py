@@ -9,6 +9,8 @@ from pathlib import Path
 from hpo.errors import InputError
 from hpo.trial import Config
 
+_NO_MORE = b"null"
+
 
 class Proposals:
     """One file, one JSON line each; only rank 0 of the search that holds the lock appends."""
@@ -22,12 +24,10 @@ class Proposals:
         Raises:
             InputError: if a line in the middle is broken.
         """
-        try:
-            lines = self._path.read_bytes().split(b"\n")
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         found: list[Config] = []
-        for number, line in enumerate(lines[:-1], start=1):
+        for number, line in enumerate(self._lines(), start=1):
+            if line == _NO_MORE:
+                break
             try:
                 found.append(dict(json.loads(line)))
             except (ValueError, TypeError) as error:
@@ -36,12 +36,30 @@ class Proposals:
                 ) from error
         return found
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the sampler has found nothing more to propose."""
+        return self._lines()[-1:] == [_NO_MORE]
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._path.read_bytes().split(b"\n")[:-1]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def append(self, config: Config) -> None:
         """Put one on disk; what was torn before it is cut off."""
+        self._write(json.dumps(config).encode())
+
+    def end(self) -> None:
+        """Note that there are no more."""
+        self._write(_NO_MORE)
+
+    def _write(self, line: bytes) -> None:
         self._path.parent.mkdir(exist_ok=True)
         with self._path.open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(json.dumps(config).encode() + b"\n")
+            file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())

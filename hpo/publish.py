@@ -53,7 +53,8 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    planned = sampling.planned(written, its.options)
+    proposals = Proposals(run.proposals(sampling.space_digest(written)))
+    planned = sampling.planned(written, its.options, proposals)
     now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], planned)
     if now.is_searched and its.options.get("finalists"):
         now = replace(now, finals=finalists.chosen(now, its.options, its))

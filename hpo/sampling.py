@@ -10,6 +10,7 @@ from typing import Any
 from hpo import architecture, cost, domain, draw, hyperparameters, pruning, spaceyaml
 from hpo.errors import InputError
 from hpo.options import MODEL_BASED
+from hpo.proposals import Proposals
 from hpo.pruning import Member, Pruner, Pruning
 from hpo.report import Standing
 from hpo.rules import Rules
@@ -76,14 +77,15 @@ class Planned:
     epochs: int  # of the longest that the space allows
 
 
-def planned(written: Written, options: Mapping[str, Any]) -> Planned | None:
+def planned(written: Written, options: Mapping[str, Any], proposals: Proposals) -> Planned | None:
     """Say how many trials a model-based search has; None for all others."""
     if options.get("sampler") not in MODEL_BASED:
         return None
     usual = [domain.Choices((hyperparameters.DEFAULTS["epochs"],))]
     epochs = written.all_domains.get("epochs", usual)
     longest = max(int(str(end)) for its in epochs for end in domain.ends(its))
-    return Planned(_at_most(written, options["trials"]), longest)
+    n = _at_most(written, options["trials"])
+    return Planned(min(n, len(proposals.read())) if proposals.is_over else n, longest)
 
 
 def _at_most(written: Written, n: int) -> int:

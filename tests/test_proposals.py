@@ -42,3 +42,11 @@ def test_a_broken_line_in_the_middle_is_named(path, broken):
     with pytest.raises(InputError) as refused:
         Proposals(path).read()
     assert str(refused.value) == f"{path}:2: expected a configuration, found {broken!r}"
+
+
+def test_the_end_is_no_proposal(path):
+    Proposals(path).append(CONFIG)
+    assert not Proposals(path).is_over
+    Proposals(path).end()
+    assert Proposals(path).is_over
+    assert Proposals(path).read() == [CONFIG]

@@ -114,3 +114,15 @@ def test_a_sweep_file_runs_as_it_is(tmp_path: Path) -> None:
     text = (out / "best_params.txt").read_text()
     assert "# The lower val_loss, the better.\n" in text
     assert f"score: {best}\nmetric: val_loss\n" in text
+
+
+def test_a_space_that_a_model_exhausts_is_finished(tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed (pip install optuna)")
+    # Continuous, so that nobody can count it, but every proposal is the same.
+    text = SPACE.replace("{min: 1e-3, max: 1e-1, log: true}", "0.01").replace(
+        "{min: 0.1, max: 0.5}", "{mean: 0.3, std: 1e-30}"
+    )
+    out = tmp_path / "results"
+    sampled(2, out, "tpe", 5, text)
+    assert len(runs.rows(out)) == 2
+    assert runs.status(out) == 0
