@@ -8,11 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from hpo import hyperparameters, schedules
+from hpo import graph, hyperparameters, schedules
 
 N_STEPS, EPOCHS, RATE = 7, 3, 0.01
 N_ALL = N_STEPS * EPOCHS
 keras_schedules = keras.optimizers.schedules
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    graph.configure(threads=1)  # before Keras computes: it cannot be done later, for other tests
 
 
 def rates(**changes: object) -> np.ndarray:
