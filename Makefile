@@ -26,8 +26,8 @@ test-kill: .venv/tests ## kill searches at many random moments
 	KILL_ROUNDS=$${KILL_ROUNDS:-10} KILL_SEED=$${KILL_SEED:-$$(date +%s)} \
 	$(BIN)/python -m pytest tests/mpi/test_stopping.py -k kills_lose_nothing
 
-test-backends: .venv/backends ## a small search on JAX and on PyTorch
-	$(BIN)/python -m pytest tests/mpi/test_backends.py
+test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampler that needs PyTorch
+	$(BIN)/python -m pytest tests/mpi/test_backends.py tests/test_model_based.py
 
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images

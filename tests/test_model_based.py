@@ -76,9 +76,9 @@ def test_a_sampler_that_is_not_installed_is_refused_with_the_command(monkeypatch
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_no_point_is_proposed_twice_however_many_are_under_way(tmp_path, sampler):
     its = advisor(tmp_path, SPACE, sampler)
-    found = [its.propose() for _ in range(30)]
+    found = [its.propose() for _ in range(15)]
     assert None not in found
-    assert len({canonical(config) for config in found}) == 30
+    assert len({canonical(config) for config in found}) == 15
     for config in found:
         assert config is not None
         assert ("momentum" in config) == (config["optimizer"] == "sgd")
@@ -96,16 +96,17 @@ def test_a_space_with_few_combinations_is_exhausted(tmp_path, monkeypatch, sampl
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_in_sequence_the_same_is_proposed(tmp_path, sampler):
-    first = in_sequence(advisor(tmp_path, SPACE, sampler), 15)
-    assert in_sequence(advisor(tmp_path, SPACE, sampler), 15) == first
-    assert in_sequence(advisor(tmp_path, SPACE, sampler, seed=34), 15) != first
+    first = in_sequence(advisor(tmp_path, SPACE, sampler), 12)  # the first ten are drawn
+    assert in_sequence(advisor(tmp_path, SPACE, sampler), 12) == first
+    assert in_sequence(advisor(tmp_path, SPACE, sampler, seed=34), 3) != first[:3]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_model_learns(tmp_path, sampler):
-    # The first generation of nsga2 is fifty.
-    found = in_sequence(advisor(tmp_path, ONE, sampler), 150 if sampler == "nsga2" else 60)
-    assert sum(map(score, found[-20:])) > sum(map(score, found[:20]))
+    # The first generation of nsga2 is fifty; a proposal of gp takes a second or two.
+    n = {"nsga2": 150, "gp": 20}.get(sampler, 60)
+    found = in_sequence(advisor(tmp_path, ONE, sampler), n)
+    assert sum(map(score, found[-n // 3 :])) > sum(map(score, found[: n // 3]))
     assert max(map(score, found)) > -0.05
 
 
@@ -122,15 +123,15 @@ def test_a_smaller_score_is_sought_where_that_is_the_goal(tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_new_start_goes_on_with_what_is_new(tmp_path, sampler):
-    before = in_sequence(advisor(tmp_path, SPACE, sampler), 12)
+    before = in_sequence(advisor(tmp_path, SPACE, sampler), 10)
     again = advisor(tmp_path, SPACE, sampler)
     for config in before[:-1]:
         again.take_up(config)
         again.note(done(config))
     again.take_up(before[-1])  # still with a rank when the search was killed
-    after = [again.propose() for _ in range(10)]
+    after = [again.propose() for _ in range(4)]
     again.note(done(before[-1]))
-    assert len({canonical(config) for config in [*before, *after]}) == 22
+    assert len({canonical(config) for config in [*before, *after]}) == 14
 
 
 def test_pruned_and_failed_trials_are_learned_from_once(tmp_path):
