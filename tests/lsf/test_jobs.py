@@ -118,6 +118,18 @@ def test_chain_ends_by_itself(submitted):
     assert len(list(submitted.out.glob("jobs/start-*.json"))) == 1
 
 
+def test_next_link_goes_on_where_a_warned_one_stopped(submitted, undisturbed):
+    job_id = submitted.submit("--ranks-per-node", 2, "--links", 3)
+    submitted.wait_for_records(2)
+    submitted.lsf.run("bkill", "-s", "USR1", job_id, cwd=submitted.folder)  # as -wa USR1 does
+    ends = [submitted.lsf.wait(job_id + n)[0] for n in range(3)]
+    # 75: there is more to do. The last link finds nothing left.
+    assert [its.exit_code for its in ends] == [75, 0, 0], submitted.said()
+    assert {its.n_runs for its in ends} == {1}
+    assert len(list(submitted.out.glob("jobs/start-*.json"))) == 2
+    assert runs.comparable(submitted.out) == runs.comparable(undisturbed)
+
+
 @pytest.mark.parametrize("path", sorted((runs.ROOT / "lsf").glob("*.lsf")), ids=lambda p: p.name)
 def test_shipped_file_is_one_that_lsf_reads(path):
     assert reader.read(path.read_text()).queue == "general"

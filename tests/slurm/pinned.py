@@ -1,4 +1,4 @@
-"""Gives each rank its GPU as rismpigpu.py does, says which, and ends when told (`go`)."""
+"""Pins each rank as rismpigpu.py does, says to what, and ends when `go` lies beside --out."""
 
 import os
 import sys
