@@ -9,7 +9,7 @@ from hpo import hyperparameters, sampling
 from hpo.finals import Final
 from hpo.record import Record
 from hpo.report import Standing
-from hpo.trial import Aim, Config, Result, Status, Trial, canonical, merit
+from hpo.trial import Aim, Config, Result, Status, Trial, canonical, merit_so_far
 
 _ON_ALL_IMAGES: Config = {"validation_split": 0, "early_stopping_patience": None}
 
@@ -20,10 +20,13 @@ def chosen(now: Standing, options: Mapping[str, Any], run: Record) -> list[Final
     All have the same seeds, which no trial had, and the largest validation set of the space: as
     splits are nested, it holds the images that any trial was validated on.
     """
-    done = [result for result in now.finished if result.status is Status.DONE]
+    scored = [result for result in now.finished if result.status is not Status.FAILED]
     side, identity = run.data["side"], run.identity
     best: dict[str, Result] = {}
-    for result in sorted(done, key=merit):
+    # Those that were trained to their end, then those that pruning has let come the furthest.
+    for result in sorted(
+        scored, key=lambda its: (its.status is Status.PRUNED, -_far(its), merit_so_far(its))
+    ):
         # What differs in these alone comes to the same repeats.
         its = {**result.config, "seed": 0, "validation_split": 0}
         best.setdefault(canonical(its), result)
@@ -47,6 +50,10 @@ def chosen(now: Standing, options: Mapping[str, Any], run: Record) -> list[Final
         aim = Aim(result.metric, result.goal)
         found.append(Final(by_id[result.id], repeats, results, aim))
     return found
+
+
+def _far(result: Result) -> int:
+    return result.epochs if result.status is Status.PRUNED else 0
 
 
 def refit(now: Standing, run: Record) -> Trial | None:

@@ -6,7 +6,7 @@ import io
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from ruamel.yaml.error import YAMLError
 from hpo import __version__
 from hpo.errors import InputError
 from hpo.rundir import RunDir, write_whole
+from hpo.trial import USUAL_AIM
 
+_UNSAID = asdict(USUAL_AIM)  # parts of an identity that are left out where they are the usual
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "mpi4py")
 
 
@@ -99,11 +101,11 @@ def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> Record
         return None
     theirs = read(run)
     for name in dict.fromkeys([*identity, *theirs.identity]):
-        ours = identity.get(name, "the usual one")
-        if theirs.identity.get(name, "the usual one") == ours:
+        ours, found = (its.get(name, _UNSAID.get(name)) for its in (identity, theirs.identity))
+        if found == ours:
             continue
         is_data = name == "data"
-        then = theirs.data.get("path") if is_data else theirs.identity.get(name, "the usual one")
+        then = theirs.data.get("path") if is_data else found
         now = data if is_data else ours
         differ = " (another content)" if is_data and then == now else ""
         raise InputError(

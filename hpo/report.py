@@ -73,6 +73,12 @@ class Standing:
         """The winner among the finalists, once they have decided."""
         return finals.winner(self.finals)
 
+    def _repeats(self) -> list[str]:
+        """Say how far the finalists are, while they are not over."""
+        n = sum(len(its.repeats) for its in self.finals)
+        n_over = sum(len(its.results) for its in self.finals)
+        return [f"{n_over:,} of {n:,} repeats of finalists"] if n_over < n else []
+
     @property
     def kept(self) -> Trial | None:
         """The trial whose weights make the model."""
@@ -99,12 +105,12 @@ class Standing:
             f" {len(self.finished):,} of {self.n_trials:,} trials",
             f"{self.n_failed:,} failed",
             *([f"{self.n_pruned:,} pruned"] if self.n_pruned else []),
+            *self._repeats(),
         ]
         if self.final is not None:
-            of = (
-                f"{self.final.mean:.4f} ± {self.final.std:.4f} over {len(self.final.scores)} seeds"
-            )
-            parts.append(f"best {of} ({compact(self.final.trial.config)})")
+            mean = f"{self.final.mean:.4f} ± {self.final.std:.4f}"
+            of = _counted(len(self.final.scores), "seed")
+            parts.append(f"best {mean} over {of} ({compact(self.final.trial.config)})")
         elif best is not None:
             parts.append(f"best {best[1].score:.4f} ({compact(best[0].config)})")
         return ", ".join(parts)
@@ -114,8 +120,8 @@ def best_params(standing: Standing) -> str:
     """Write the answer as `key: value` lines that are also YAML."""
     n, n_all = len(standing.finished), standing.n_trials
     lines = [
-        f"# {'Best' if n == n_all else 'Best so far'}: {n:,} of {n_all:,} combinations tried,"
-        f" {standing.n_failed:,} failed"
+        f"# {'Best' if standing.is_finished else 'Best so far'}: {n:,} of {n_all:,} combinations"
+        f" tried, {standing.n_failed:,} failed"
         f"{f', {standing.n_pruned:,} pruned' if standing.n_pruned else ''}."
     ]
     best = standing.best
@@ -128,7 +134,7 @@ def best_params(standing: Standing) -> str:
     if final is not None:
         split = yaml_value(final.repeats[0].config.get("validation_split"))
         lines.append(
-            f"# The best {len(standing.finals)} were trained {len(final.repeats)} times each with"
+            f"# The best {len(standing.finals)} were trained {_counted(len(final.repeats), 'time')} each with"
             f" other seeds, on the same validation images (validation_split {split});"
             " score is this one's mean, the best."
         )
@@ -136,7 +142,9 @@ def best_params(standing: Standing) -> str:
         lines.append("# validation_split varies: the scores stand on different images.")
     if standing.refit is not None:
         epochs = result.best_epoch if final is None else final.best_repeat[1].best_epoch
-        lines.append(f"# The model was trained on all images for {epochs} epochs (--refit).")
+        lines.append(
+            f"# The model was trained on all images for {_counted(epochs or 0, 'epoch')} (--refit)."
+        )
     head: Config = {"score": result.score if final is None else final.mean}
     if final is not None:
         head |= {"score_std": final.std, "scores": final.scores}
@@ -144,6 +152,10 @@ def best_params(standing: Standing) -> str:
         head["metric"] = result.metric
     head |= {"trial_id": trial.id, "count": n}
     return "\n".join(lines) + "\n" + settings_text(head) + settings_text(trial.config)
+
+
+def _counted(n: int, name: str) -> str:
+    return f"{n:,} {name}{'' if n == 1 else 's'}"
 
 
 def settings_text(settings: Mapping[str, object]) -> str:

@@ -198,8 +198,8 @@ def _train_finalists(
     elif jobs.n_jobs:
         plan.say(
             options,
-            f"{jobs.n_jobs} repeats to train: the best {options.finalists} with"
-            f" {options.repeats} other seeds each",
+            f"{jobs.n_jobs:,} repeat{'s' if jobs.n_jobs > 1 else ''} of finalists to train:"
+            f" --finalists {options.finalists}, --repeats {options.repeats}",
         )
         with _progress_of(held[0], options, world, jobs) as progress:
             train(on_result=lambda result: _show(progress, options, result))
@@ -268,7 +268,7 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
     progress.count(result)
     score = "failed" if result.score is None else f"{result.score:.4f}"
     if result.status is Status.PRUNED:
-        score += f", pruned after epoch {result.epochs},"
+        score += f", stopped after epoch {result.epochs},"
     line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
     _logger.info("%s %s", result.id, line)
     if options.verbose:

@@ -24,7 +24,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("decided") / "results"
     done = runs.search(1, out, *FINALS, "--refit")
     assert done.returncode == 0, done.stderr
-    assert "6 repeats to train: the best 3 with 2 other seeds each" in done.stdout
+    assert "6 repeats of finalists to train: --finalists 3, --repeats 2" in done.stdout
     assert "the winner is trained once more on all 1,797 images" in done.stdout
     return out
 
@@ -84,3 +84,15 @@ def test_nothing_is_left_to_do_after_the_finalists(decided: Path, tmp_path: Path
     done = runs.search(2, out, *FINALS, "--refit")
     assert done.returncode == 0
     assert "nothing to train" in done.stdout
+
+
+def test_pruned_trials_are_finalists_where_few_were_trained_to_their_end(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    done = runs.search(2, out, *FINALS, "--pruner", "asha", "--epochs", 4)
+    assert done.returncode == 0, done.stderr
+    assert "6 repeats of finalists to train" in done.stdout
+    rows = runs.rows(out)
+    assert [row["status"] for row in rows[:16]].count("done") == 1
+    assert {(row["status"], row["epochs"]) for row in rows[16:]} == {("done", "4")}
+    assert len(rows) == 22
+    assert runs.status(out) == 0
