@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpo import (
@@ -127,9 +127,17 @@ def _combinations(grid: Combinations) -> str:
 def _sampled(written: Written) -> str:
     n, n_continuous = len(written.names), len(written.continuous)
     return (
-        f"{n} hyperparameter{'s' if n > 1 else ''}, {n_continuous} of them continuous:"
-        " give --sampler and --trials"
+        f"{n} hyperparameter{'s' if n > 1 else ''}, {n_continuous} of them continuous"
+        f"{_to_give(written.settings)}"
     )
+
+
+def _to_give(settings: Mapping[str, object]) -> str:
+    """Say what a search of a continuous space needs that its file does not say."""
+    has_sampler = settings.get("sampler", "grid") != "grid"
+    lacking = [] if has_sampler else ["--sampler"]
+    lacking += [] if "trials" in settings else ["--trials"]
+    return f": give {' and '.join(lacking)}" if lacking else ""
 
 
 def _unknown(written: Written) -> str:

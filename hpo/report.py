@@ -132,19 +132,18 @@ def best_params(standing: Standing) -> str:
     if result.goal == MINIMIZE:
         lines.append(f"# The lower {result.metric}, the better.")
     if final is not None:
+        of_seeds = _counted(len(final.repeats), "time")
         split = yaml_value(final.repeats[0].config.get("validation_split"))
         lines.append(
-            f"# The best {len(standing.finals)} were trained {_counted(len(final.repeats), 'time')} each with"
-            f" other seeds, on the same validation images (validation_split {split});"
-            " score is this one's mean, the best."
+            f"# The best {len(standing.finals)} were trained {of_seeds} each with other seeds,"
+            f" on the same validation images (validation_split {split}); score is this one's mean, the best."
         )
     elif len({t.config.get("validation_split") for t in standing.trials}) > 1:
         lines.append("# validation_split varies: the scores stand on different images.")
     if standing.refit is not None:
         epochs = result.best_epoch if final is None else final.best_repeat[1].best_epoch
-        lines.append(
-            f"# The model was trained on all images for {_counted(epochs or 0, 'epoch')} (--refit)."
-        )
+        n_epochs = _counted(epochs or 0, "epoch")
+        lines.append(f"# The model was trained on all images for {n_epochs} (--refit).")
     head: Config = {"score": result.score if final is None else final.mean}
     if final is not None:
         head |= {"score_std": final.std, "scores": final.scores}
