@@ -136,7 +136,8 @@ def best_params(standing: Standing) -> str:
         split = yaml_value(final.repeats[0].config.get("validation_split"))
         lines.append(
             f"# The best {len(standing.finals)} were trained {of_seeds} each with other seeds,"
-            f" on the same validation images (validation_split {split}); score is this one's mean, the best."
+            f" on the same validation images (validation_split {split});"
+            " score is this one's mean, the best."
         )
     elif len({t.config.get("validation_split") for t in standing.trials}) > 1:
         lines.append("# validation_split varies: the scores stand on different images.")

@@ -58,14 +58,13 @@ def test_known_space_is_counted_with_its_cost(told):
     )
 
 
-def test_space_without_end_is_shown(told):
-    assert told("sweep.yaml", SWEEP, "sweep.yaml") == (
-        0,
-        "2 hyperparameters, 1 of them continuous: give --sampler and --trials\n"
-        "  lr              {min: 0.0001, max: 0.1, log: true}\n"
-        "  optimizer.name  adam, sgd\n",
-        "",
-    )
+def test_space_without_end_is_shown_and_what_its_search_needs_besides(told):
+    text = "  lr              {min: 0.0001, max: 0.1, log: true}\n  optimizer.name  adam, sgd\n"
+    head = "2 hyperparameters, 1 of them continuous"
+    assert told("sweep.yaml", SWEEP, "sweep.yaml") == (0, f"{head}\n{text}", "")
+    without = SWEEP.replace("run_cap", "name")
+    needs = ": give --trials"
+    assert told("sweep.yaml", without, "sweep.yaml") == (0, f"{head}{needs}\n{text}", "")
 
 
 def test_unknown_names_are_counted_without_cost(told):
