@@ -176,7 +176,7 @@ def test_time_limit_requeues_until_it_is_finished(submitted, plain):
     for rank in ranks:
         os.kill(rank, signal.SIGCONT)
     submitted.end(job_id)
-    assert submitted.restarts(job_id) == 1
+    assert submitted.restarts(job_id) >= 1  # more on a loaded machine: the limit stays short
     assert "stopped (SIGUSR1)" in submitted.said()
     assert runs.comparable(submitted.out) == plain
 
