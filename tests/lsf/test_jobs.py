@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import reader
 import runs
+from spool import State
 from standin import Lsf
 
 PYTHON = Path(sys.executable)
@@ -51,6 +52,10 @@ class Submitted:
             code=code,
         )
         return int(told.partition("submitted as lsf job ")[2].replace(",", ":").split(":")[0])
+
+    def end(self, job_id: int) -> dict[int, State]:
+        """Wait until a job has ended, on a machine that may be busy."""
+        return self.lsf.wait(job_id, timeout_s=TIMEOUT_S)
 
     def said(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("rismpi-*.out")))
@@ -93,7 +98,7 @@ def test_warning_saves_the_search_and_lsf_requeues_it(submitted, undisturbed):
     job_id = submitted.submit("--ranks-per-node", 2)
     submitted.wait_for_records(2)
     submitted.lsf.run("bkill", "-s", "USR1", job_id, cwd=submitted.folder)  # as -wa USR1 does
-    (state,) = submitted.lsf.wait(job_id).values()
+    (state,) = submitted.end(job_id).values()
     assert (state.stat, state.n_runs) == ("DONE", 2), submitted.said()
     assert runs.comparable(submitted.out) == runs.comparable(undisturbed)
 
@@ -101,11 +106,11 @@ def test_warning_saves_the_search_and_lsf_requeues_it(submitted, undisturbed):
 def test_array_lacks_an_element_which_is_submitted_again_alone(submitted, undisturbed):
     job_id = submitted.submit("--array", 3)
     submitted.lsf.run("bkill", f"{job_id}[2]", cwd=submitted.folder)
-    states = submitted.lsf.wait(job_id)
+    states = submitted.end(job_id)
     assert [states[i].stat for i in (1, 2, 3)] == ["DONE", "EXIT", "DONE"]
     submitted.hpo("status", code=75)
     assert "elements 2 of 3" in submitted.hpo("resubmit")
-    submitted.lsf.wait(job_id + 1)
+    submitted.end(job_id + 1)
     submitted.hpo("status")
     assert runs.comparable(submitted.out) == runs.comparable(undisturbed)
 
@@ -113,7 +118,7 @@ def test_array_lacks_an_element_which_is_submitted_again_alone(submitted, undist
 def test_chain_ends_by_itself(submitted):
     job_id = submitted.submit("--links", 2)
     for link in (job_id, job_id + 1):
-        (state,) = submitted.lsf.wait(link).values()
+        (state,) = submitted.end(link).values()
         assert state.stat == "DONE", submitted.said()
     assert len(list(submitted.out.glob("jobs/start-*.json"))) == 1
 
@@ -122,7 +127,7 @@ def test_next_link_goes_on_where_a_warned_one_stopped(submitted, undisturbed):
     job_id = submitted.submit("--ranks-per-node", 2, "--links", 3)
     submitted.wait_for_records(2)
     submitted.lsf.run("bkill", "-s", "USR1", job_id, cwd=submitted.folder)  # as -wa USR1 does
-    ends = [submitted.lsf.wait(job_id + n)[0] for n in range(3)]
+    ends = [submitted.end(job_id + n)[0] for n in range(3)]
     # 75: there is more to do. The last link finds nothing left.
     assert [its.exit_code for its in ends] == [75, 0, 0], submitted.said()
     assert {its.n_runs for its in ends} == {1}
