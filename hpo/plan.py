@@ -34,7 +34,6 @@ from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import MODEL_BASED, Options
 from hpo.order import Queue
-from hpo.proposals import Proposals
 from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
@@ -118,7 +117,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
     if options.sampler in MODEL_BASED:
         model_based.check_installed(options.sampler)
     run = RunDir(options.out)
-    proposals = Proposals(run.proposals(sampling.space_digest(written)))
+    proposals = publish.proposals(run, written)
     grid = sampling.combinations(written, asdict(options), proposals.read())
     identity = {
         "data": dataset.fingerprint,

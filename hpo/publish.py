@@ -29,6 +29,7 @@ from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
 from hpo.trial import Result, Trial
+from hpo.written import Written
 
 
 def standing(run: RunDir, its: record.Record) -> Standing:
@@ -40,10 +41,15 @@ def standing(run: RunDir, its: record.Record) -> Standing:
     return compared(run, its, trials(run, its), journal.replay(run.journal))
 
 
+def proposals(run: RunDir, written: Written) -> Proposals:
+    """Give what model-based samplers have proposed of a space in a run directory."""
+    return Proposals(run.proposals(sampling.space_digest(written)))
+
+
 def trials(run: RunDir, its: record.Record) -> list[Trial]:
     """List the trials of a run directory's space, as far as they are known."""
     written = spacefile.of_run(its.space, str(run.search))
-    proposed = Proposals(run.proposals(sampling.space_digest(written))).read()
+    proposed = proposals(run, written).read()
     combinations = sampling.combinations(written, its.options, proposed)
     return sampling.trials(combinations, its.data["side"], its.identity)
 
@@ -53,8 +59,7 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    proposals = Proposals(run.proposals(sampling.space_digest(written)))
-    planned = sampling.planned(written, its.options, proposals)
+    planned = sampling.planned(written, its.options, proposals(run, written))
     now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], planned)
     if now.is_searched and its.options.get("finalists"):
         now = replace(now, finals=finalists.chosen(now, its.options, its))
