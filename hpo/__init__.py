@@ -1,3 +1,35 @@
-"""MPI-parallel hyperparameter search for research clusters."""
+"""MPI-parallel hyperparameter search for research clusters.
+
+What a program of one's own needs (docs/objectives.md): `hpo.search`, `hpo.objective`, and for
+annotations `hpo.Context`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.call import Answer as Answer
+    from hpo.call import search as search
+    from hpo.contract import Context as Context
+    from hpo.contract import Leave as Leave
+    from hpo.function import objective as objective
 
 __version__ = "0.1.0"
+
+# Loaded when they are asked for: `python -m hpo --help` should not wait for NumPy.
+_HOMES = {
+    "Answer": "call",
+    "Context": "contract",
+    "Leave": "contract",
+    "objective": "function",
+    "search": "call",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"hpo.{_HOMES[name]}"), name)

@@ -15,6 +15,9 @@ from hpo.rundir import write_whole
 UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+WEIGHTS = "weights.npz"  # of the best epoch, among what a trial keeps
+
+
 def save_arrays(path: Path, note: str = "", **lists: Sequence[np.ndarray]) -> None:
     """Write lists of arrays and a note as one .npz file, whole or not at all."""
     named = {f"{name}_{i:04}": a for name, arrays in lists.items() for i, a in enumerate(arrays)}

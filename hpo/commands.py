@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpo import (
     architecture,
+    cli,
     cost,
     datafile,
     hyperparameters,
@@ -20,6 +21,7 @@ from hpo import (
     status,
     submit,
 )
+from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
 from hpo.errors import ExitCode, InputError
 from hpo.progress import duration
@@ -35,6 +37,9 @@ _BUNDLED_SIDE, _BUNDLED_IMAGES, _CLASSES = 8, 1797, 10
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
     quiet.show_anything()
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["search"]:
+        return cli.main(None, words[1:])
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
@@ -75,6 +80,11 @@ def _parser() -> Parser:
     )
     space.set_defaults(run=_space)
 
+    # Its options are those of rismpi.py, which reads them itself; see `main`.
+    commands.add_parser(
+        "search", add_help=False, help="search: the same as rismpi.py, from anywhere"
+    )
+
     status.add_parser(commands)
     submit.add_parsers(commands)
 
@@ -94,13 +104,13 @@ def _space(arguments: argparse.Namespace) -> int:
     written = spacefile.with_set(spacefile.read(arguments.space), arguments.set)
     if arguments.convert is not None:
         return _convert(written, arguments.convert)
-    is_known = sampling.is_known(written)
+    is_known = all(name in hyperparameters.TABLE for name in written.names)
     if is_known:
-        sampling.check(written)
+        sampling.check(written, ANY_IMAGES)
     if written.continuous:
         print(_sampled(written))
     elif is_known:
-        print(_counted(sampling.grid(written), arguments.data))
+        print(_counted(sampling.grid(written, ANY_IMAGES), arguments.data))
     else:
         print(f"{_combinations(written.grid({}, {}))}, {_unknown(written)}")
     print("\n".join(spacetext.lines(written)))
@@ -152,7 +162,7 @@ def _counted(grid: Combinations, data: str | None) -> str:
     data_path = data or datafile.default_path()
     if data_path != datafile.BUNDLED:
         side, n_images = _size(data_path)
-    sampling.check_fit(grid, side, n_images, _CLASSES)
+    ClassifierTerms(side, n_images, _CLASSES).check_fit(grid)
     seconds, n_flop = _cost(grid, side, n_images)
     networks = grid.project(hyperparameters.NETWORK_NAMES).count
     seconds += networks * cost.COMPILE_S
@@ -192,22 +202,27 @@ def _report(arguments: argparse.Namespace) -> int:
     its = record.read(run)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     print(f"{run}: {standing.sentence()}")
-    if publish.missing_weights(run, standing):
+    if publish.missing_model(run, its, standing):
         raise InputError(
-            f"{run}: expected the winner's weights in {run.models}, found none; run the search"
-            " again, it trains this one trial once more for its model"
+            f"{run}: expected the winner's model in {run.models}, found none; run the search"
+            " again, it trains this one trial once more for it"
         )
     return ExitCode.DONE
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from hpo import data, publish, record
+    from hpo import bestmodel, data, record
 
     run = RunDir(arguments.dir)
     its = record.read(run)
+    if not bestmodel.is_builtin(its):
+        raise InputError(
+            f"{run}: expected a search of the built-in networks, found one of"
+            f" {its.identity['objective']}; its model is in {run.best_folder}"
+        )
     if not run.best_model.exists():
         raise InputError(f"{run}: expected a best_model.keras, found none yet")
-    text = publish.answers_csv(run, data.load_unlabelled(arguments.csv, its.data["side"]))
+    text = bestmodel.answers_csv(run, data.load_unlabelled(arguments.csv, its.data["side"]))
     if arguments.out is None:
         sys.stdout.write(text)
     else:

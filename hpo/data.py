@@ -43,6 +43,9 @@ class Dataset:
     def n_images(self) -> int:
         return len(self.labels)
 
+    def words(self) -> str:
+        return f"{self.n_images:,} images of {self.side}×{self.side} from {self.path}"
+
     def describe(self) -> dict[str, object]:
         """Give what search.yaml says of the data."""
         return {
@@ -199,7 +202,7 @@ def _allocate(world: World, n_images: int, n_pixels: int) -> tuple[np.ndarray, b
         The array, and whether this rank fills it.
     """
     n_bytes = n_images * n_pixels
-    if n_bytes >= SHARE_FROM_BYTES and _can_share(world, n_bytes):
+    if n_bytes >= SHARE_FROM_BYTES and can_share(world, n_bytes):
         memory, is_writer = world.shared_bytes(n_bytes + ALIGNMENT)
     else:
         memory, is_writer = np.empty(n_bytes + ALIGNMENT, np.uint8), True
@@ -211,7 +214,7 @@ def _aligned(memory: np.ndarray, n_bytes: int, n_pixels: int) -> np.ndarray:
     return memory[start : start + n_bytes].reshape(-1, n_pixels)
 
 
-def _can_share(world: World, n_bytes: int) -> bool:
+def can_share(world: World, n_bytes: int) -> bool:
     """Whether every node's shared memory has room (collective).
 
     Looked at before it is touched: where there is too little (containers often have 64 MB),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,11 @@ UNREADABLE = (OSError, EOFError, zlib.error)  # gzip raises all three
 def default_path() -> str:
     """Name the data of a search that names none: ./train.csv if it is there, else the digits."""
     return "train.csv" if Path("train.csv").exists() else BUNDLED
+
+
+def absolute(path: str) -> str:
+    """Name the data so that it is found from anywhere."""
+    return path if path == BUNDLED else os.path.abspath(path)
 
 
 def layout(path: str, *, labelled: bool = True) -> Layout:

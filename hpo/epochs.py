@@ -1,42 +1,75 @@
-"""What a trial's epochs came to, which of them is the best, and how far the trial is."""
+"""What a trial's epochs came to, and which of them is the best."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-from hpo.engine import Tally
+from hpo.errors import ContractError, DivergedError
 from hpo.trial import USUAL_AIM, Aim, Rung, usual_goal
+
+SCORE = "score"  # the metric of objectives that name none
+AVERAGE = "average_"  # before the name of a metric: what averaged weights came to
+
+
+def measured(told: object, aim: Aim, epoch: int) -> dict[str, float]:
+    """Read what an objective reports of an epoch: a number is the metric that is aimed at.
+
+    Raises:
+        ContractError: if it is no number and no mapping of numbers, or the metric is missing.
+        DivergedError: if the metric is not finite.
+    """
+    metrics = {}
+    for name, value in (told if isinstance(told, Mapping) else {aim.metric: told}).items():
+        if not isinstance(name, str):
+            raise ContractError(f"expected names of metrics, found {name!r}")
+        metrics[name] = _number(name, value)
+    if aim.metric not in metrics and (aim.metric, len(metrics)) == (SCORE, 1):
+        metrics[SCORE] = next(iter(metrics.values()))
+    if aim.metric not in metrics:
+        raise ContractError(
+            f"expected the metric {aim.metric!r}, found"
+            f" {', '.join(map(repr, metrics)) or 'no metric'}; --metric chooses another"
+        )
+    if not math.isfinite(metrics[aim.metric]):
+        raise DivergedError(f"diverged: {aim.metric} is {metrics[aim.metric]} in epoch {epoch}")
+    return metrics
+
+
+def _number(name: str, value: object) -> float:
+    """Read a number of any library: of Python, NumPy, or an array or tensor of one."""
+    what = f"expected a number for {name!r}"
+    if isinstance(value, str | bytes | bool) or value is None:
+        raise ContractError(f"{what}, found {value!r:.80}")
+    try:
+        return float(value)  # type: ignore[arg-type]  # whatever has __float__
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise ContractError(f"{what}, found {value!r:.80}") from None
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; losses are means over images, accuracies shares."""
+    """What one epoch came to, by the names of its metrics."""
 
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    average_val_loss: float | None = None  # of the averaged weights, where there are any
-    average_val_accuracy: float | None = None
+    epoch: int  # from 1
+    metrics: Mapping[str, float]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """All that was measured, by name."""
-        told = asdict(self)
-        del told["epoch"]
-        return {name: value for name, value in told.items() if value is not None}
+    def finite(self) -> dict[str, float]:
+        """The metrics that JSON has numbers for."""
+        return {name: its for name, its in self.metrics.items() if math.isfinite(its)}
 
     def mark(self, aim: Aim) -> Mark:
         """Say what the weights that are kept of it come to: the last, or better averaged ones."""
-        metrics = self.metrics
-        last = Mark(metrics[aim.metric], self.val_loss, is_average=False)
-        if self.average_val_loss is None:
+        its = self.metrics
+        last = Mark(its[aim.metric], its.get("val_loss", math.nan), is_average=False)
+        if f"{AVERAGE}val_loss" not in its:
             return last
-        score = metrics.get(f"average_{aim.metric}", last.score)
-        average = Mark(score, self.average_val_loss, is_average=True)
+        score = its.get(AVERAGE + aim.metric, last.score)
+        average = Mark(score, its[f"{AVERAGE}val_loss"], is_average=True)
         return min(last, average, key=lambda its: its.merit(aim))  # the first wins a tie
 
 
@@ -54,13 +87,10 @@ class Mark(NamedTuple):
 
 @dataclass
 class Progress:
-    """How far a trial has come: everything but the network's own state."""
+    """How far a trial has come."""
 
     aim: Aim = USUAL_AIM
     history: list[Epoch] = field(default_factory=list)
-    trained: Tally = Tally()  # of the epoch that is under way
-    validated: Tally = Tally()
-    averaged: Tally = Tally()  # validated with the averaged weights
     seconds: float = 0.0
 
     @property
@@ -77,17 +107,11 @@ class Progress:
         """How many epochs are over."""
         return len(self.history)
 
-    @property
-    def rung(self) -> int:
-        """After which epoch it stands; 0 within one."""
-        is_between = self.trained == self.validated == self.averaged == Tally()
-        return self.n_epochs if is_between else 0
-
     def at(self, epoch: int) -> Rung:
         """Say what it had come to after an epoch."""
         best = self._best_of(epoch)
         score, val_loss, _ = best.mark(self.aim)
-        return Rung(epoch, score, val_loss, best.epoch)
+        return Rung(epoch, score, None if math.isnan(val_loss) else val_loss, best.epoch)
 
     def n_epochs_since_best(self, metric: str | None = None, goal: str | None = None) -> int:
         """Count the epochs since one was better than all before.
@@ -109,10 +133,11 @@ class Progress:
 
     @classmethod
     def from_json(cls, text: str, aim: Aim = USUAL_AIM) -> Progress:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: if it is something else.
+        """
         values = json.loads(text)
         history = [Epoch(**epoch) for epoch in values["history"]]
-        # Checkpoints of earlier versions have no `averaged`.
-        tallies = {
-            name: Tally(**values.get(name, {})) for name in ("trained", "validated", "averaged")
-        }
-        return cls(**values | tallies | {"history": history, "aim": aim})
+        return cls(aim, history, float(values["seconds"]))

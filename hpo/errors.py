@@ -2,8 +2,10 @@
 
 HpoError
 ├── InputError      what the user gave does not fit: options, space, data, run directory
+├── FilesError      a file of the run directory cannot be written
 ├── LockLostError   another start has taken over this run directory
-└── DivergedError   one trial's loss is no number any more, or too large (a result, no end)
+├── DivergedError   one trial's loss is no number any more, or too large (a result, no end)
+└── ContractError   one trial's objective told what is no result (a result, no end)
 """
 
 from __future__ import annotations
@@ -34,5 +36,13 @@ class LockLostError(HpoError):
     """The lock of the run directory belongs to another start now."""
 
 
+class FilesError(HpoError):
+    """A file of the run directory cannot be read or written."""
+
+
 class DivergedError(HpoError):
     """A trial's loss is not finite or above its limit; training it again would give the same."""
+
+
+class ContractError(HpoError):
+    """An objective told what no trial may tell; trying again would give the same."""

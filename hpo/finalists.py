@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hpo import hyperparameters, sampling
+from hpo import sampling
 from hpo.finals import Final
 from hpo.record import Record
 from hpo.report import Standing
+from hpo.terms import Terms
 from hpo.trial import Aim, Config, Result, Status, Trial, canonical, merit_so_far
 
 _ON_ALL_IMAGES: Config = {"validation_split": 0, "early_stopping_patience": None}
 
 
-def chosen(now: Standing, options: Mapping[str, Any], run: Record) -> list[Final]:
+def chosen(now: Standing, options: Mapping[str, Any], run: Record, terms: Terms) -> list[Final]:
     """Choose the finalists of a search whose trials are all finished, and their repeats.
 
     All have the same seeds, which no trial had, and the largest validation set of the space: as
     splits are nested, it holds the images that any trial was validated on.
     """
     scored = [result for result in now.finished if result.status is not Status.FAILED]
-    side, identity = run.data["side"], run.identity
     best: dict[str, Result] = {}
     # Those that were trained to their end, then those that pruning has let come the furthest.
     for result in sorted(
@@ -33,18 +33,19 @@ def chosen(now: Standing, options: Mapping[str, Any], run: Record) -> list[Final
     first_ones = list(best.values())[: int(options["finalists"])]
     if not first_ones:
         return []
-    everyone = [hyperparameters.complete(trial.config, side) for trial in now.trials]
-    split = max(config["validation_split"] for config in everyone)
-    first = 1 + max(config["seed"] for config in everyone)
+    everyone = [terms.complete(trial.config) for trial in now.trials]
+    splits = [config["validation_split"] for config in everyone if "validation_split" in config]
+    same = {"validation_split": max(splits)} if splits else {}
+    first = 1 + max(config.get("seed", 0) for config in everyone)
     by_id = {trial.id: trial for trial in now.trials}
     found = []
     for result in first_ones:
         configs = [
-            {**result.config, "validation_split": split, "seed": seed}
+            {**result.config, **same, "seed": seed}
             for seed in range(first, first + int(options["repeats"]))
         ]
         repeats = tuple(
-            sampling.trial(config, n, side, identity) for n, config in enumerate(configs)
+            sampling.trial(config, n, terms, run.identity) for n, config in enumerate(configs)
         )
         results = tuple(now.results[its.id] for its in repeats if its.id in now.results)
         aim = Aim(result.metric, result.goal)
@@ -56,7 +57,7 @@ def _far(result: Result) -> int:
     return result.epochs if result.status is Status.PRUNED else 0
 
 
-def refit(now: Standing, run: Record) -> Trial | None:
+def refit(now: Standing, run: Record, terms: Terms) -> Trial | None:
     """Give the winner of a finished search as a trial on all images, for its best epochs.
 
     There is nothing to validate on, so that nothing stops it early; a schedule of learning rates
@@ -66,4 +67,4 @@ def refit(now: Standing, run: Record) -> Trial | None:
         return None
     its, result = now.best if now.final is None else now.final.best_repeat
     config = {**its.config, **_ON_ALL_IMAGES, "stop_after": result.best_epoch}
-    return sampling.trial(config, its.index, run.data["side"], run.identity)
+    return sampling.trial(config, its.index, terms, run.identity)

@@ -6,15 +6,15 @@ hyperparameter added later changes no id.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo import terms
 from hpo.errors import InputError
 from hpo.rules import Condition
-from hpo.trial import Config, canonical, plain
+from hpo.trial import Config, canonical
 
 Check = Callable[[object], bool]
 
@@ -270,15 +270,7 @@ def is_refined(config: Mapping[str, Any]) -> bool:
 
 def deviations(config: Mapping[str, object], image_side: int) -> Config:
     """Give what a configuration changes against the defaults: the part that its id rests on."""
-    usual = defaults(image_side)
-    return {
-        name: value
-        for name, value in config.items()
-        if name not in usual
-        or plain(value) != plain(usual[name])
-        # bool is an int to Python, but `true` is not 1 to anyone else
-        or isinstance(value, bool) != isinstance(usual[name], bool)
-    }
+    return terms.deviations(config, defaults(image_side))
 
 
 def check(values: Mapping[str, Sequence[object]], places: Mapping[str, str]) -> None:
@@ -294,9 +286,7 @@ def check(values: Mapping[str, Sequence[object]], places: Mapping[str, str]) -> 
     for name, choices in values.items():
         known = TABLE.get(name)
         if known is None:
-            near = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(TABLE)}"
-            raise InputError(f"{places[name]}: unknown hyperparameter {name!r}; {hint}")
+            raise terms.unknown(name, places[name], TABLE)
         for value in choices:
             if not known.check(value):
                 raise InputError(

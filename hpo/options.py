@@ -31,6 +31,10 @@ class Options:
     test: str | None = None
     space: str | None = None
     set: tuple[str, ...] = ()
+    objective: str | None = None
+    objective_version: str | None = None
+    command: str | None = None
+    ranks_per_trial: int = 1
     schedule: str = "dynamic"
     shard: tuple[int, int] | None = None
     epochs: int | None = None
@@ -89,12 +93,25 @@ def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") ->
     for name in ("data", "test", "out"):
         if getattr(options, name) == "":  # an unset variable in a job file
             raise InputError(f"--{name}: expected a path, found ''")
+    _check_objective(options)
     if options.fresh and options.shard:
         raise InputError("--fresh: expected no --shard beside it, as shards share a directory")
     for name in ("precision", "deterministic"):
         if device == "cpu" and getattr(options, name) != getattr(Options, name):
             raise InputError(f"--{name}: expected rismpigpu.py, found the entry for CPUs")
     return options
+
+
+def _check_objective(options: Options) -> None:
+    own = [name for name in ("objective", "command") if getattr(options, name) is not None]
+    if len(own) > 1:
+        raise InputError("--command: expected no --objective beside it")
+    if own and options.space is None:
+        raise InputError(f"--{own[0]}: expected --space beside it, found no search space")
+    if options.objective_version is not None and not own:
+        raise InputError(
+            "--objective-version: expected --objective or --command beside it, found neither"
+        )
 
 
 def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
@@ -125,6 +142,30 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="replace one hyperparameter's values",
+    )
+    add(
+        "--objective",
+        metavar="MODULE:FUNCTION",
+        help="search a function of one's own (package.module:function or path/file.py:function;"
+        " docs/objectives.md) instead of the built-in networks; wants --space",
+    )
+    add(
+        "--command",
+        metavar="'PROGRAM …'",
+        help="search any program: 'python train.py {spec}' (docs/objectives.md); wants --space",
+    )
+    add(
+        "--objective-version",
+        metavar="TEXT",
+        help="of --objective or --command: another one where the same configuration gives another"
+        " result (default: a hash of its source)",
+    )
+    add(
+        "--ranks-per-trial",
+        metavar="K",
+        type=at_least(1),
+        default=Options.ranks_per_trial,
+        help="ranks that train one trial together (default %(default)s)",
     )
     add(
         "--schedule",

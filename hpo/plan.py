@@ -12,11 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpo import (
-    backend,
     container,
-    datafile,
     history,
-    hyperparameters,
     journal,
     launcher,
     model_based,
@@ -28,7 +25,9 @@ from hpo import (
     state,
     todo,
 )
-from hpo.data import Dataset, load_unlabelled
+from hpo.classifierterms import NAME
+from hpo.contract import Data, Objective
+from hpo.data import load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
 from hpo.lock import Lock, holders, remove_dead
@@ -38,6 +37,7 @@ from hpo.report import Standing
 from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
 from hpo.stopping import Stop
+from hpo.terms import Terms
 from hpo.trial import (
     USUAL_AIM,
     WORST,
@@ -52,9 +52,6 @@ from hpo.written import Written
 
 _logger = logging.getLogger(__name__)
 
-# The number changes only when the same configuration would give another result.
-OBJECTIVE = {"objective": "keras-classifier", "version": 2}
-
 
 @dataclass(frozen=True)
 class Start:
@@ -64,7 +61,7 @@ class Start:
     lock: Path
     n_jobs: int
     best: Merit
-    lacks_weights: bool  # of the winner: it is to be trained once more for them
+    lacks_model: bool  # of the winner: it is to be trained once more for it
 
 
 @dataclass
@@ -82,6 +79,7 @@ class Plan:
     standing: Standing
     retried: frozenset[str]
     jobs: Queue
+    words: str  # on the data
 
     def trials_now(self) -> Sequence[Trial]:
         """List the trials, with those that were proposed since."""
@@ -95,7 +93,7 @@ class Plan:
         return publish.compared(self.run, self.record, self.trials_now(), results)
 
 
-def read_space(options: Options, space: Mapping[str, object]) -> Written:
+def read_space(options: Options, space: Mapping[str, object], terms: Terms) -> Written:
     """Read and check the space that the options name, with what they replace in it."""
     if options.space is not None:
         written = spacefile.read(options.space)
@@ -104,11 +102,13 @@ def read_space(options: Options, space: Mapping[str, object]) -> Written:
     written = spacefile.with_set(written, options.set)
     if options.epochs is not None:
         written = written.replaced("epochs", Choices((options.epochs,)), "--epochs")
-    sampling.check(written)
+    sampling.check(written, terms)
     return written
 
 
-def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> Plan:
+def make(
+    options: Options, objective: Objective, written: Written, dataset: Data, n_ranks: int
+) -> Plan:
     """Check all that is left to check, take the run directory, and plan.
 
     Raises:
@@ -118,32 +118,37 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         model_based.check_installed(options.sampler)
     run = RunDir(options.out)
     proposals = publish.proposals(run, written)
-    grid = sampling.combinations(written, asdict(options), proposals.read())
+    described = dataset.describe()
+    terms = objective.terms(described)
+    grid = sampling.combinations(written, terms, asdict(options), proposals.read())
     identity = {
         "data": dataset.fingerprint,
         "seed": options.seed,
-        "precision": options.precision,
         "device": options.device,
-        "backend": backend.chosen(),
-        **OBJECTIVE,
+        "objective": objective.name,
+        "version": objective.version,
+        **objective.identity(options),
+        **({"ranks_per_trial": n} if (n := options.ranks_per_trial) > 1 else {}),
         **(asdict(options.aim) if options.aim != USUAL_AIM else {}),
     }
-    sampling.check_fit(grid, dataset.side, dataset.n_images, dataset.n_classes)
-    trials = sampling.trials(grid, dataset.side, identity)
+    terms.check_fit(grid)
+    trials = sampling.trials(grid, terms, identity)
+    _check_epochs(options, terms, trials)
     if options.test is not None:
-        load_unlabelled(options.test, dataset.side)  # wrong now rather than after hours
+        load_unlabelled(options.test, described["side"])  # wrong now rather than after hours
     _make_writable(run, options)
-    earlier = record.check_same(run, identity, _absolute(dataset.path))
+    earlier = record.check_same(run, identity, dataset.path)
     name = stamp()
     lock = Lock.acquire(run.state, name, options.shard, sampling.space_digest(written))
     try:
         its = record.Record(
             space=spaceyaml.described(written),
             identity=identity,
-            data=dataset.describe() | {"path": _absolute(dataset.path)},
+            data=described,
             options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
-            defaults=_unsearched(grid, dataset.side),
-            test=None if options.test is None else _absolute(options.test),
+            defaults=_unsearched(grid, terms),
+            test=None if options.test is None else os.path.abspath(options.test),
+            objective={} if objective.name == NAME else {"defaults": dict(terms.defaults)},
         )
         if earlier is not None and earlier.test != its.test:
             run.submission.unlink(missing_ok=True)  # other images' answers
@@ -154,14 +159,14 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         results |= _fail_deadly(run, name, trials, results)
         standing = publish.compared(run, its, trials, results)
         retried = _to_retry(run, options, standing)
-        source = todo.source(options, written, standing, identity, dataset, proposals)
-        planned = sampling.planned(written, asdict(options), proposals)
-        pruner = sampling.pruner(options.pruning, trials, dataset.side, planned)
-        jobs = todo.jobs(run, options, standing, dataset, retried, source, pruner)
+        source = todo.source(options, written, standing, identity, terms, proposals)
+        planned = sampling.planned(written, terms, asdict(options), proposals)
+        pruner = sampling.pruner(options.pruning, trials, terms, planned)
+        jobs = todo.jobs(run, options, standing, terms, retried, source, pruner)
         best = WORST if standing.best is None else merit(standing.best[1])
-        lacks_weights = publish.missing_weights(run, standing) is not None
+        lacks_model = publish.missing_model(run, its, standing) is not None
         n_final = sum(len(its.repeats) - len(its.results) for its in standing.finals)
-        start = Start(name, lock.path, jobs.n_jobs + n_final, best, lacks_weights)
+        start = Start(name, lock.path, jobs.n_jobs + n_final, best, lacks_model)
         started = history.Started(
             start=name,
             at_s=time.time(),
@@ -176,7 +181,7 @@ def make(options: Options, written: Written, dataset: Dataset, n_ranks: int) -> 
         lock.release()
         raise
     _logger.info("start %s: %s; %d to train", name, standing.sentence(), start.n_jobs)
-    return Plan(start, started, run, lock, its, standing, retried, jobs)
+    return Plan(start, started, run, lock, its, standing, retried, jobs, dataset.words())
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
@@ -192,11 +197,11 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
 def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     now = publish.publish(plan.run, plan.record, plan.trials_now())
     _logger.info("end: %s", now.sentence())
-    if not plan.start.n_jobs and not plan.start.lacks_weights:
+    if not plan.start.n_jobs and not plan.start.lacks_model:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
     print(f"{plan.run}: {now.sentence()}", flush=True)
     is_open = options.shard is None and not now.is_finished  # of all, not of a share
-    if plan.jobs.n_unfinished or is_open or publish.missing_weights(plan.run, now):
+    if plan.jobs.n_unfinished or is_open or publish.missing_model(plan.run, plan.record, now):
         why = stop.reason or "nothing more fits into the time limit"
         again = "it without --fresh" if options.fresh else "the same command"
         print(f"stopped ({why}); run {again} again to go on", flush=True)
@@ -223,6 +228,17 @@ def say(options: Options, text: str) -> None:
     """Print a line, unless silence was asked for."""
     if not options.quiet:
         print(text, flush=True)
+
+
+def _check_epochs(options: Options, terms: Terms, trials: Sequence[Trial]) -> None:
+    """Refuse a pruner where nothing tells how many epochs a trial has."""
+    if options.pruning.pruner == "none" or options.sampler in MODEL_BASED:
+        return
+    if any("epochs" not in terms.complete(trial.config) for trial in trials[:1]):
+        raise InputError(
+            f"--pruner {options.pruner}: expected epochs among the hyperparameters, as it counts"
+            " up to them, found none; --epochs N adds them"
+        )
 
 
 def _make_writable(run: RunDir, options: Options) -> None:
@@ -278,14 +294,9 @@ def _to_retry(run: RunDir, options: Options, standing: Standing) -> frozenset[st
     return frozenset(failed & share)
 
 
-def _absolute(path: str) -> str:
-    return path if path == datafile.BUNDLED else os.path.abspath(path)
-
-
-def _unsearched(grid: Combinations, image_side: int) -> Config:
+def _unsearched(grid: Combinations, terms: Terms) -> Config:
     """Give the defaults of what the space leaves out: with it, the whole configuration."""
-    usual = hyperparameters.defaults(image_side)
-    return {name: value for name, value in usual.items() if name not in grid.names}
+    return {name: value for name, value in terms.defaults.items() if name not in grid.names}
 
 
 def _log_to(path: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hpo import mounts, options, plan, resolve, spacefile, spaceyaml
+from hpo.classifier import Classifier
+from hpo.contract import Objective
 from hpo.errors import InputError
 from hpo.job import Job
 from hpo.options import Options
@@ -51,9 +53,13 @@ def search(job: Job) -> None:
 
 def _check_space(job: Job, chosen: Options, own: Mapping[str, object]) -> None:
     """Check the space, and whether what its file says of the search fits the job."""
-    written = plan.read_space(chosen, own)
+    is_builtin = chosen.objective is None and chosen.command is None
+    # An objective of the user's may need what only the nodes have: it is not imported here.
+    objective: Objective = Classifier() if is_builtin else Objective()
+    terms = objective.terms()
+    written = plan.read_space(chosen, own, terms)
     shard = (1, job.array) if job.array else None
-    resolve.with_settings(replace(chosen, shard=shard), written.settings, written.name)
+    resolve.with_settings(replace(chosen, shard=shard), written.settings, written.name, objective)
 
 
 def _data(chosen: Options) -> list[tuple[str, str]]:

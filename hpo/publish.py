@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-
-from hpo import (
-    architecture,
-    data,
-    finalists,
-    hyperparameters,
-    journal,
-    quiet,
-    record,
-    report,
-    sampling,
-    spacefile,
-)
-from hpo.arrays import UNREADABLE, load_arrays
-from hpo.errors import InputError
+from hpo import bestmodel, data, finalists, journal, record, report, sampling, spacefile
+from hpo.classifierterms import ClassifierTerms
 from hpo.proposals import Proposals
 from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
+from hpo.terms import OpenTerms, Terms
 from hpo.trial import Result, Trial
 from hpo.written import Written
+
+
+def terms(its: record.Record) -> Terms:
+    """Tell the hyperparameters of a run's objective, without the objective itself."""
+    if bestmodel.is_builtin(its):
+        return ClassifierTerms.of(its.data)
+    return OpenTerms(dict(its.objective.get("defaults", {})))
 
 
 def standing(run: RunDir, its: record.Record) -> Standing:
@@ -50,8 +41,8 @@ def trials(run: RunDir, its: record.Record) -> list[Trial]:
     """List the trials of a run directory's space, as far as they are known."""
     written = spacefile.of_run(its.space, str(run.search))
     proposed = proposals(run, written).read()
-    combinations = sampling.combinations(written, its.options, proposed)
-    return sampling.trials(combinations, its.data["side"], its.identity)
+    combinations = sampling.combinations(written, terms(its), its.options, proposed)
+    return sampling.trials(combinations, terms(its), its.identity)
 
 
 def compared(
@@ -59,33 +50,32 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    planned = sampling.planned(written, its.options, proposals(run, written))
-    now = sampling.standing(trials, results, Pruning.of(its.options), its.data["side"], planned)
+    known = terms(its)
+    planned = sampling.planned(written, known, its.options, proposals(run, written))
+    now = sampling.standing(trials, results, Pruning.of(its.options), known, planned)
     if now.is_searched and its.options.get("finalists"):
-        now = replace(now, finals=finalists.chosen(now, its.options, its))
+        now = replace(now, finals=finalists.chosen(now, its.options, its, known))
     if now.is_finished and its.options.get("refit"):
-        now = replace(now, refit=finalists.refit(now, its))
+        now = replace(now, refit=finalists.refit(now, its, known))
     return now
 
 
 def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standing:
-    """Write best_params.txt, results.csv, best_model.keras and submission.csv.
+    """Write best_params.txt, results.csv, the best model and submission.csv.
 
-    The last two are left as they are while the winner's weights are missing.
+    The last two are left as they are while the winner's model is missing.
     The journal is looked at again afterwards: another shard may have ended meanwhile.
 
     Args:
         trials: all trials of the record's space, in grid order.
     """
-    side = its.data["side"]
+    known = terms(its)
     results = journal.replay(run.journal)
     while True:
         now = compared(run, its, trials, results)
         everyone = [(t.id, t.config) for t in now.trials]
         everyone += [(r.id, r.config) for r in now.results.values()]
-        complete = {
-            name: hyperparameters.complete(config, side) for name, config in reversed(everyone)
-        }
+        complete = {name: known.complete(config) for name, config in reversed(everyone)}
         write_whole(run.results, report.results_csv(now, complete))
         write_whole(run.best_params, report.best_params(now))
         if now.kept is not None:
@@ -95,91 +85,37 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
             return now
 
 
-def missing_weights(run: RunDir, now: Standing) -> Trial | None:
-    """Give the winner if its weights are not on disk: it was no winner when it was trained."""
-    if now.kept is None or run.weights(now.kept.id).exists():
+def missing_model(run: RunDir, its: record.Record, now: Standing) -> Trial | None:
+    """Give the winner if its model is not on disk: it was no winner when it was trained."""
+    if now.kept is None or not bestmodel.is_missing(run, its, now.kept):
         return None
-    return None if model_name(run.best_model) == _name(now.kept) else now.kept
+    return now.kept
 
 
-def is_published(run: RunDir, now: Standing) -> bool:
+def is_published(run: RunDir, its: record.Record, now: Standing) -> bool:
     """Tell whether the files show what the journal holds: a kill may have come between."""
     try:
         shown = run.best_params.read_text(encoding="utf-8")
     except OSError:
         return False
     is_current = shown == report.best_params(now) and run.results.exists()
-    return is_current and (now.kept is None or model_name(run.best_model) == _name(now.kept))
+    return is_current and (now.kept is None or bestmodel.is_written(run, its, now.kept))
 
 
 def tidy(run: RunDir, now: Standing) -> None:
-    """Remove the weights of all but the winner of a finished search."""
+    """Remove the models of all but the winner of a finished search."""
     for trial_id in now.results:
         if now.kept is None or trial_id != now.kept.id:
-            run.weights(trial_id).unlink(missing_ok=True)
-
-
-def model_name(path: Path) -> str | None:
-    """Read the name in a .keras file, which tells its trial, without loading Keras."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return str(json.loads(file.read("config.json"))["config"]["name"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
-
-
-def _name(trial: Trial) -> str:
-    return f"trial_{trial.id}"
+            run.forget_model(trial_id)
 
 
 def _publish_model(run: RunDir, its: record.Record, trial: Trial, *, with_answers: bool) -> None:
-    if model_name(run.best_model) != _name(trial):
+    if not bestmodel.is_written(run, its, trial):
         run.submission.unlink(missing_ok=True)  # another model's
         try:
-            write_model(run, its, trial)
+            bestmodel.write(run, its, trial)
         except FileNotFoundError:
-            return  # no weights: never saved, or just beaten, and then the journal has grown
+            return  # never kept, or just beaten, and then the journal has grown
     if with_answers and its.test is not None and not run.submission.exists():
         images = data.load_unlabelled(its.test, its.data["side"])
-        write_whole(run.submission, answers_csv(run, images))
-
-
-def write_model(run: RunDir, its: record.Record, trial: Trial) -> None:
-    """Write best_model.keras from the winner's weights."""
-    config = hyperparameters.complete(trial.config, its.data["side"])
-    weights = run.weights(trial.id)
-    with quiet.loading():  # saving, too, may load TensorFlow, whatever the backend is
-        from hpo import models  # Keras, seconds that a look at a finished run does not need
-
-        try:
-            models.save(
-                run.best_model,
-                architecture.layers(config, its.data["side"], its.data["classes"]),
-                its.data["side"],
-                mean=its.data["mean"],
-                std=its.data["std"],
-                dropout=config.get("dropout", 0.0),
-                weights=load_arrays(weights)[1]["best"],
-                name=_name(trial),
-            )
-        except UNREADABLE as error:
-            raise InputError(
-                f"{weights}: expected the weights of this trial's network, found something else"
-                f" ({str(error).splitlines()[0]}); delete the file and run the search again"
-            ) from error
-
-
-def answers_csv(run: RunDir, images: np.ndarray) -> str:
-    """Answer images with the best model, in Kaggle's format."""
-    with quiet.loading():
-        from hpo import models
-
-        try:
-            labels = models.answers(run.best_model, images)
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{run.best_model}: expected the model that a search has written, found something"
-                " else; delete it, and `python -m hpo report` makes it again"
-            ) from error
-    rows = [f"{number},{label}" for number, label in enumerate(labels, start=1)]
-    return "\n".join(["ImageId,Label", *rows, ""])
+        write_whole(run.submission, bestmodel.answers_csv(run, images))

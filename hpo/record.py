@@ -30,7 +30,8 @@ class Record:
     Attributes:
         space: as `spaceyaml.described` gives it.
         identity: what all trial ids of the run rest on.
-        data: path, fingerprint, images, side, classes, mean, std.
+        data: what the objective's data tell of themselves: path, fingerprint and more.
+        objective: what a report needs of one that is not the built-in: its defaults.
     """
 
     space: Mapping[str, object]
@@ -39,6 +40,7 @@ class Record:
     options: Mapping[str, object]
     defaults: Mapping[str, object] = field(default_factory=dict)  # of what the space leaves out
     test: str | None = None
+    objective: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, run: RunDir) -> None:
         text = io.StringIO()
@@ -60,6 +62,7 @@ class Record:
                 "identity": dict(self.identity),
                 "data": dict(self.data),
                 "test": self.test,
+                **({"objective": dict(self.objective)} if self.objective else {}),
                 "versions": versions(),
                 "git": git_commit(),
             },

@@ -207,14 +207,17 @@ def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     reserved = {*_COLUMNS_BEFORE, *_COLUMNS_AFTER}
+    metrics = _names([result.metrics for result in [*inside, *others]])
     columns = [f"config_{name}" if name in reserved else name for name in names]
-    table.writerow([*_COLUMNS_BEFORE, *columns, *_COLUMNS_AFTER])
+    measured = [f"metric_{name}" if name in {*reserved, *names} else name for name in metrics]
+    table.writerow([*_COLUMNS_BEFORE, *columns, *measured, *_COLUMNS_AFTER])
     for result in [*inside, *others]:
         config = complete[result.id]
         table.writerow(
             [
                 *(_cell(getattr(result, name)) for name in _COLUMNS_BEFORE),
                 *(_cell(config[name]) if name in config else "" for name in names),
+                *(_cell(result.metrics.get(name)) for name in metrics),
                 *(_cell(getattr(result, name)) for name in _COLUMNS_AFTER[:-2]),
                 _cell(result.id in known),
                 last_line(result.error),

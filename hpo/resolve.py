@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from hpo.contract import Objective
 from hpo.errors import InputError
-from hpo.hyperparameters import METRICS
 from hpo.options import MODEL_BASED, Options
 from hpo.pruning import COMPARING, Pruning
+from hpo.trial import Aim
 
 
-def with_settings(options: Options, settings: Mapping[str, object], place: str) -> Options:
+def with_settings(
+    options: Options, settings: Mapping[str, object], place: str, objective: Objective
+) -> Options:
     """Add what a search space's file says of the search to what was not said otherwise.
 
     Args:
@@ -31,7 +34,10 @@ def with_settings(options: Options, settings: Mapping[str, object], place: str) 
     if "eta" in news:
         news["eta"] = int(eta)
     chosen = replace(options, **news)  # type: ignore[arg-type]  # of the same names and types
-    _check_aim(chosen, place if "metric" in news else "--metric")
+    _check_aim(chosen, place if "metric" in news else "--metric", objective.metrics)
+    if objective.metric != Aim.metric and chosen.metric in (None, objective.metric):
+        goal = chosen.goal or objective.goal
+        chosen = replace(chosen, metric=objective.metric, goal=goal)
     _check_sampler(chosen, f"{place}: trials" if "trials" in news else "--trials")
     _check_pruner(chosen)
     if chosen.finalists and chosen.shard:
@@ -42,10 +48,10 @@ def with_settings(options: Options, settings: Mapping[str, object], place: str) 
     return chosen
 
 
-def _check_aim(options: Options, place: str) -> None:
-    if options.metric is not None and options.metric not in METRICS:
+def _check_aim(options: Options, place: str, metrics: Sequence[str]) -> None:
+    if metrics and options.metric is not None and options.metric not in metrics:
         raise InputError(
-            f"{place}: metric: expected one of {', '.join(METRICS)}, found {options.metric!r}"
+            f"{place}: metric: expected one of {', '.join(metrics)}, found {options.metric!r}"
             f"{'' if place == '--metric' else '; --metric chooses another'}"
         )
 

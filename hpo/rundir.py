@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,28 @@ def write_whole(
         beside.unlink(missing_ok=True)
 
 
+def write_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Fill a folder so that it is there whole or not at all, and on disk before this returns.
+
+    Whoever looks while an earlier one is replaced may find none.
+
+    Args:
+        write: writes its files into the empty folder that it is given.
+    """
+    beside = beside_of(path)
+    try:
+        beside.mkdir(parents=True)
+        write(beside)
+        for file in beside.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        shutil.rmtree(path, ignore_errors=True)
+        beside.replace(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def beside_of(path: Path) -> Path:
     """Name a file that nobody else writes, hidden in the same directory."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
@@ -51,6 +74,7 @@ class RunDir:
         self.root = Path(root)
         self.best_params = self.root / "best_params.txt"
         self.best_model = self.root / "best_model.keras"
+        self.best_folder = self.root / "best_model"
         self.results = self.root / "results.csv"
         self.search = self.root / "search.yaml"
         self.submission = self.root / "submission.csv"
@@ -62,8 +86,12 @@ class RunDir:
         self.state = self.root / "state"
         self.died = self.state / "died"
 
-    def weights(self, trial_id: str) -> Path:
-        return self.models / f"{trial_id}.npz"
+    def model(self, trial_id: str) -> Path:
+        """Name the folder of what a trained trial has kept; empty if it keeps nothing."""
+        return self.models / trial_id
+
+    def forget_model(self, trial_id: str) -> None:
+        shutil.rmtree(self.model(trial_id), ignore_errors=True)
 
     def trial(self, trial_id: str) -> Path:
         return self.trials / trial_id
@@ -72,7 +100,7 @@ class RunDir:
         return self.trial(trial_id) / "trial.log"
 
     def checkpoint(self, trial_id: str) -> Path:
-        return self.trial(trial_id) / "checkpoint.npz"
+        return self.trial(trial_id) / "checkpoint.json"
 
     def proposals(self, space: str) -> Path:
         return self.root / "proposals" / f"{space}.jsonl"

@@ -35,3 +35,8 @@ def layer_seed(trial_id: str) -> int:
 def initial_weights(network: str, search_seed: int, trial_seed: int) -> np.random.Generator:
     """Give the generator of a network's initial weights, the same for all that share it."""
     return generator("weights", network, search_seed, trial_seed)
+
+
+def trial_seed(trial_id: str, search_seed: int) -> int:
+    """Give the seed of a trial of any objective, of 31 bits: what all libraries take."""
+    return int(generator("trial", trial_id, search_seed).integers(0, 2**31))

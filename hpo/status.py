@@ -44,7 +44,8 @@ def _status(arguments: argparse.Namespace) -> int:
         print(f"{run}: not started yet")
         _show_jobs(run)
         return _code(run, arguments, is_finished=False)
-    standing = publish.standing(run, record.read(run))
+    its = record.read(run)
+    standing = publish.standing(run, its)
     print(f"{run}: {standing.sentence()}")
     alive = {
         holder.start: holder
@@ -60,7 +61,7 @@ def _status(arguments: argparse.Namespace) -> int:
         share = standing.trials[first - 1 :: n_shards]
         return _code(run, arguments, is_finished=all(t.id in standing.results for t in share))
     is_finished = standing.is_finished and not alive
-    if is_finished and not publish.is_published(run, standing):
+    if is_finished and not publish.is_published(run, its, standing):
         print("  its files are not up to date; run the same command again, or hpo report")
         is_finished = False
     elif not is_finished and not alive:

@@ -338,8 +338,9 @@ def _unfinished(run: RunDir, n_shards: int) -> Sequence[int]:
 
     if not run.search.exists():  # no element has started yet
         return range(1, n_shards + 1)
-    standing = publish.standing(run, record.read(run))
-    if standing.is_finished and not publish.is_published(run, standing):
+    its = record.read(run)
+    standing = publish.standing(run, its)
+    if standing.is_finished and not publish.is_published(run, its, standing):
         return range(1, 2)  # whoever trains nothing writes the files
     return sorted(
         {

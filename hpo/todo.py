@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from hpo import architecture, cost, hyperparameters, model_based, sampling, state
+from hpo import model_based, sampling, state
 from hpo.asking import Asking
 from hpo.climb import Climb
-from hpo.data import Dataset
 from hpo.options import MODEL_BASED, Options
 from hpo.order import NO_SOURCE, Job, Queue, Source
 from hpo.proposals import Proposals
 from hpo.pruning import Pruner
 from hpo.report import Standing
 from hpo.rundir import RunDir
-from hpo.trial import Config, Status, Trial, canonical
+from hpo.terms import Terms
+from hpo.trial import Config, Status, Trial
 from hpo.written import Written
 
 
@@ -23,7 +23,7 @@ def jobs(
     run: RunDir,
     options: Options,
     standing: Standing,
-    dataset: Dataset,
+    terms: Terms,
     retried: Collection[str],
     source: Source,
     pruner: Pruner,
@@ -35,7 +35,7 @@ def jobs(
         for trial in share(options, standing.trials)
         if trial.id not in standing.counts or trial.id in retried
     ]
-    found = [_job(trial, dataset, deaths[trial.id]) for trial in todo]
+    found = [_job(trial, terms, deaths[trial.id]) for trial in todo]
     if options.pruning.pruner == "none":
         return Queue(found, source)
     results = [
@@ -49,10 +49,10 @@ def jobs(
     return Climb(climbing, pruner, results, source)
 
 
-def final_jobs(now: Standing, dataset: Dataset) -> Queue:
+def final_jobs(now: Standing, terms: Terms) -> Queue:
     """Find what is left to train of the finalists, once the trials of the space are finished."""
     todo = [its for final in now.finals for its in final.repeats if its.id not in now.results]
-    jobs = (_job(trial, dataset, died=0) for trial in todo)
+    jobs = (_job(trial, terms, died=0) for trial in todo)
     return Queue(replace(job, keeps_weights=True) for job in jobs)
 
 
@@ -61,13 +61,13 @@ def source(
     written: Written,
     standing: Standing,
     identity: Mapping[str, object],
-    dataset: Dataset,
+    terms: Terms,
     proposals: Proposals,
 ) -> Source:
     """Prepare to ask a model-based sampler for more, if that is what is searched with."""
     if options.sampler not in MODEL_BASED:
         return NO_SOURCE
-    its = sampling.rules(written)
+    its = sampling.rules(written, terms)
     advisor = model_based.Advisor(
         written, its, sampler=options.sampler, seed=options.seed, aim=options.aim
     )
@@ -77,7 +77,7 @@ def source(
             advisor.note(standing.results[trial.id])
 
     def job(config: Config, index: int) -> Job:
-        return _job(sampling.trial(config, index, dataset.side, identity), dataset, died=0)
+        return _job(sampling.trial(config, index, terms, identity), terms, died=0)
 
     ended = {
         name: its for name, its in standing.results.items() if its.status is not Status.PRUNED
@@ -92,19 +92,16 @@ def source(
     )
 
 
-def _job(trial: Trial, dataset: Dataset, died: int) -> Job:
-    config = hyperparameters.complete(trial.config, dataset.side)
-    network = {name: config.get(name) for name in hyperparameters.NETWORK_NAMES}
-    stack = architecture.layers(config, dataset.side, dataset.n_classes)
-    predicted_s = cost.predicted_s(config, dataset.n_images, architecture.multiply_adds(stack))
+def _job(trial: Trial, terms: Terms, died: int) -> Job:
+    kind, predicted_s = terms.estimate(trial.config)
     return Job(
         trial,
-        canonical(network),
+        kind,
         predicted_s,
         attempt=1 + died,
         is_late=died >= state.LATE_FROM_DEATHS,
         is_lone=died >= state.LONE_FROM_DEATHS,
-        epochs=config["epochs"],
+        epochs=terms.epochs(trial.config),
     )
 
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hpo import architecture, hyperparameters, schedules, seeds
-from hpo.arrays import load_arrays, save_arrays
+from hpo.arrays import WEIGHTS, load_arrays, save_arrays
 from hpo.cost import MAX_NETWORKS, split_sizes
 from hpo.data import Dataset
 from hpo.engine import VALIDATION_BATCH, Engine, Network, Pass, Settings, Tally
-from hpo.epochs import Epoch, Progress
+from hpo.epochs import AVERAGE, Epoch, Progress
 from hpo.errors import DivergedError
-from hpo.trial import USUAL_AIM, Aim, Config, Trial, canonical
-from hpo.usage import Usage
+from hpo.trial import USUAL_AIM, Aim, Config, canonical
 
 MAX_NETWORK_BYTES = 1 << 30  # of compiled ones that a rank keeps
 GRAPH_CALL_S = 4.0  # no call lasts much longer, so that signals are heard
 FIRST_STEPS = 4  # of a kind whose time is not known yet
+CHECKPOINT = "state.npz"
 TRAINING_COSTS = 3  # times an answer: forward, gradients of activations, gradients of weights
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """How far the epoch that is under way has come."""
+
+    trained: Tally = Tally()
+    validated: Tally = Tally()
+    averaged: Tally = Tally()  # validated with the averaged weights
 
 
 @dataclass
@@ -43,32 +54,28 @@ class Trainer:
     ) -> None:
         self.aim = aim
         self.dataset = dataset
-        self.usage = Usage()
         self._search_seed = search_seed
         self._engine = engine
         self._networks: OrderedDict[str, Compiled] = OrderedDict()
 
-    def begin(self, trial: Trial, checkpoint: Path | None = None) -> Training:
-        """Start a trial, or go on from a checkpoint that an earlier start has saved.
+    def begin(self, trial_id: str, config: Mapping[str, object]) -> Training:
+        """Start a trial.
 
         At most one trial of a trainer is under way at a time.
         """
-        config = hyperparameters.complete(trial.config, self.dataset.side)
-        shape = {name: config[name] for name in hyperparameters.NETWORK_NAMES if name in config}
-        compiled = self._compiled(config, shape)
+        its = hyperparameters.complete(config, self.dataset.side)
+        shape = {name: its[name] for name in hyperparameters.NETWORK_NAMES if name in its}
+        compiled = self._compiled(its, shape)
         key = canonical([shape, self.dataset.side, self.dataset.n_classes])
         compiled.network.reset(
-            seeds.initial_weights(key, self._search_seed, config["seed"]),
-            _settings(config, seeds.layer_seed(trial.id)),
+            seeds.initial_weights(key, self._search_seed, its["seed"]),
+            _settings(its, seeds.layer_seed(trial_id)),
         )
-        n_validation = split_sizes(self.dataset.n_images, config["validation_split"])[1]
+        n_validation = split_sizes(self.dataset.n_images, its["validation_split"])[1]
         rows = seeds.split(
             self.dataset.n_images, n_validation, self.dataset.fingerprint, self._search_seed
         )
-        training = Training(trial.id, config, compiled, *rows, aim=self.aim, usage=self.usage)
-        if checkpoint is not None:
-            training.load(checkpoint)
-        return training
+        return Training(trial_id, its, compiled, *rows, aim=self.aim)
 
     def _compiled(self, config: Config, shape: Config) -> Compiled:
         rule, is_refined = hyperparameters.update_rule(config), hyperparameters.is_refined(config)
@@ -87,8 +94,7 @@ class Trainer:
             is_full = True
         if is_full:
             self._engine.forget()
-        with self.usage.counts("compile_s"):
-            network = self._engine.network(stack, rule, is_refined=is_refined)
+        network = self._engine.network(stack, rule, is_refined=is_refined)
         return Compiled(network, n_bytes)
 
     def _has_room(self, n_bytes: int) -> bool:
@@ -108,7 +114,6 @@ class Training:
         validation_rows: np.ndarray,
         *,
         aim: Aim,
-        usage: Usage,
     ) -> None:
         self._trial_id = trial_id
         self._config = config
@@ -116,9 +121,9 @@ class Training:
         self._network = compiled.network
         self._train_rows = train_rows
         self._validation_rows = validation_rows
-        self._usage = usage
         self._shuffled: tuple[int, np.ndarray] = (0, train_rows)
         self.progress = Progress(aim)
+        self._tallies = Tallies()
         self.best_weights: list[np.ndarray] = []
 
     def is_finished(self) -> bool:
@@ -142,18 +147,19 @@ class Training:
             DivergedError: if the loss is not finite, or an epoch's is above the limit.
         """
         begun = time.perf_counter()
-        at, config = self.progress, self._config
+        config = self._config
         training, validation, averaged = self._next_passes()
-        at.trained, at.validated, at.averaged = self._network.run(
-            *(training, validation, averaged),
-            rates=schedules.rates(config, training.n_steps, len(at.history) + 1),
-            strength=config.get("augment_strength", 0.0),
+        at = Tallies(
+            *self._network.run(
+                *(training, validation, averaged),
+                rates=schedules.rates(config, training.n_steps, self.progress.n_epochs + 1),
+                strength=config.get("augment_strength", 0.0),
+            )
         )
+        self._tallies = at
         took_s = time.perf_counter() - begun
         answers = TRAINING_COSTS * training.n_images + validation.n_images + averaged.n_images
         self._compiled.image_s[training.batch_size] = took_s / answers
-        at.seconds += took_s
-        self._usage.train_s += took_s
         self._check_losses()
         passes = ((training, at.trained), (validation, at.validated), (averaged, at.averaged))
         is_over = all(tally.step == its.n_steps for its, tally in passes)
@@ -161,7 +167,7 @@ class Training:
 
     def _next_passes(self) -> tuple[Pass, Pass, Pass]:
         """Give the steps of the next call: training, validation, validation of averages."""
-        at = self.progress
+        at = self._tallies
         training = Pass(self._epoch_rows(), self._config["batch_size"], at.trained)
         validation = Pass(self._validation_rows, VALIDATION_BATCH, at.validated)
         rows = self._validation_rows if self._is_averaging else self._validation_rows[:0]
@@ -180,33 +186,32 @@ class Training:
         return self._shuffled[1]
 
     def _check_losses(self) -> None:
-        at = self.progress
+        at = self._tallies
         for name, tally in (("loss", at.trained), ("validation loss", at.validated)):
             if not math.isfinite(tally.loss_sum):
-                epoch = len(at.history) + 1
+                epoch = self.progress.n_epochs + 1
                 raise DivergedError(f"diverged: {name} is not finite in epoch {epoch}")
 
     def _end_epoch(self) -> Epoch:
-        at = self.progress
+        progress, at = self.progress, self._tallies
         n_train, n_validation = len(self._train_rows), len(self._validation_rows)
-        epoch = Epoch(
-            epoch=len(at.history) + 1,
-            loss=at.trained.loss_sum / n_train,
-            accuracy=at.trained.n_right / n_train,
-            val_loss=_share(at.validated.loss_sum, n_validation),
-            val_accuracy=_share(at.validated.n_right, n_validation),
-        )
+        metrics = {
+            "loss": at.trained.loss_sum / n_train,
+            "accuracy": at.trained.n_right / n_train,
+            "val_loss": _share(at.validated.loss_sum, n_validation),
+            "val_accuracy": _share(at.validated.n_right, n_validation),
+        }
         if self._is_averaging:
-            epoch = replace(
-                epoch,
-                average_val_loss=_share(at.averaged.loss_sum, n_validation),
-                average_val_accuracy=_share(at.averaged.n_right, n_validation),
-            )
+            metrics[f"{AVERAGE}val_loss"] = _share(at.averaged.loss_sum, n_validation)
+            metrics[f"{AVERAGE}val_accuracy"] = _share(at.averaged.n_right, n_validation)
+        epoch = Epoch(progress.n_epochs + 1, metrics)
         self._check_limit(epoch)
-        at.history.append(epoch)
-        at.trained = at.validated = at.averaged = Tally()
-        if at.best is epoch or not n_validation:  # without any, the last is the one to keep
-            is_average = epoch.mark(at.aim).is_average if n_validation else self._is_averaging
+        progress.history.append(epoch)
+        self._tallies = Tallies()
+        if progress.best is epoch or not n_validation:  # without any, the last is the one to keep
+            is_average = (
+                epoch.mark(progress.aim).is_average if n_validation else self._is_averaging
+            )
             self.best_weights = self._network.weights(averaged=is_average)
         return epoch
 
@@ -216,24 +221,32 @@ class Training:
 
     def _check_limit(self, epoch: Epoch) -> None:
         limit = self._config["loss_limit"]
-        for name, loss in (("loss", epoch.loss), ("validation loss", epoch.val_loss)):
+        for name, metric in (("loss", "loss"), ("validation loss", "val_loss")):
+            loss = epoch.metrics[metric]
             if limit is not None and loss > limit:
                 raise DivergedError(
                     f"diverged: {name} {loss:.4g} is above loss_limit {limit} in epoch"
                     f" {epoch.epoch}"
                 )
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write a checkpoint; a training that loads it goes on to the same last bit."""
+        note = json.dumps({"progress": self.progress.to_json(), "tallies": asdict(self._tallies)})
         state = self._network.state()
-        save_arrays(path, self.progress.to_json(), state=state, best=self.best_weights)
+        save_arrays(folder / CHECKPOINT, note, state=state, best=self.best_weights)
 
-    def load(self, path: Path) -> None:
+    def load(self, folder: Path) -> None:
         """Go on from a checkpoint of this trial."""
-        text, arrays = load_arrays(path)
-        self.progress = Progress.from_json(text, self.progress.aim)
+        note, arrays = load_arrays(folder / CHECKPOINT)
+        values = json.loads(note)
+        self.progress = Progress.from_json(values["progress"], self.progress.aim)
+        self._tallies = Tallies(*(Tally(**its) for its in values["tallies"].values()))
         self._network.restore(arrays["state"])
         self.best_weights = arrays["best"]
+
+    def save_best(self, folder: Path) -> None:
+        """Write the weights of the best epoch, in the order of `keras.Model.weights`."""
+        save_arrays(folder / WEIGHTS, best=self.best_weights)
 
 
 def _share(total: float, n_images: int) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 Config = dict[str, Any]  # values are what the user wrote; checked at the door
@@ -64,7 +64,7 @@ class Rung(NamedTuple):
 
     epoch: int
     score: float
-    val_loss: float
+    val_loss: float | None
     best_epoch: int
 
 
@@ -85,11 +85,12 @@ class Aim:
 
 
 USUAL_AIM = Aim()
+_FALLING = ("loss", "error", "mse", "rmse", "mae", "perplexity")
 
 
 def usual_goal(metric: str) -> str:
     """Guess what is better: a loss or an error is to fall, all else to rise."""
-    return MINIMIZE if metric.endswith(("loss", "error")) else MAXIMIZE
+    return MINIMIZE if metric.lower().endswith(_FALLING) else MAXIMIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Result:
     """What became of a trial. `score` and `val_loss` are those of `best_epoch` (from 1).
 
     `metric` is what the score is, `goal` whether higher or lower ones are better. `rungs` are in
-    order of epochs.
+    order of epochs. `metrics` are all of the best epoch, where an objective's are not known.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Result:
     metric: str = Aim.metric
     goal: str = Aim.goal
     rungs: tuple[Rung, ...] = ()
+    metrics: Config = field(default_factory=dict)
 
     def at(self, epoch: int) -> Result:
         """Give what it was when it was looked at after an epoch, as if it had been pruned there.
@@ -141,7 +143,7 @@ class Result:
     def to_line(self) -> str:
         """Write the result as one line of JSON, without the newline."""
         record = asdict(self) | {"status": self.status.value}
-        for name in ("metric", "goal", "rungs"):  # what most searches do not need
+        for name in ("metric", "goal", "rungs", "metrics"):  # what most searches do not need
             if record[name] == getattr(_PLAINEST, name):
                 del record[name]
         return json.dumps(record, allow_nan=False)
@@ -157,7 +159,7 @@ class Result:
         record = json.loads(line)
         if not isinstance(record, dict):
             raise ValueError(f"expected a JSON object, found {type(record).__name__}")
-        known = {field.name for field in fields(cls)}
+        known = {its.name for its in fields(cls)}
         try:
             values = {key: value for key, value in record.items() if key in known}
             rungs = tuple(Rung(*rung) for rung in record.get("rungs", ()))

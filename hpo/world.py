@@ -259,6 +259,24 @@ class World:
             pause()
         return message
 
+    # --- parts of it ---
+
+    def split(self, part: int) -> World:
+        """Give the world of those that name the same part, in rank order (collective)."""
+        its: World = object.__new__(World)
+        its._comm = (
+            None if self._comm is None else MPI.Intracomm(self._comm.Split(part, self.rank))
+        )
+        its.rank = 0 if its._comm is None else its._comm.Get_rank()
+        its.size = 1 if its._comm is None else its._comm.Get_size()
+        its.host, its.is_root, its._windows = self.host, its.rank == 0, []
+        return its
+
+    @property
+    def comm(self) -> MPI.Intracomm | None:
+        """The communicator, for code that speaks MPI itself; None without MPI."""
+        return self._comm
+
     # --- the end ---
 
     def close(self) -> None:

@@ -6,16 +6,14 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from types import ModuleType
 
 from hpo import (
     cores,
-    data,
-    datafile,
     devices,
     journal,
+    objectives,
     plan,
     publish,
     record,
@@ -25,8 +23,10 @@ from hpo import (
     todo,
     walltime,
 )
+from hpo.attempt import dismiss, follow
+from hpo.contract import Objective, Setting
 from hpo.errors import ExitCode, InputError
-from hpo.library import Library
+from hpo.groups import Group
 from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
@@ -35,7 +35,6 @@ from hpo.report import compact, last_line
 from hpo.resolve import with_settings
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
-from hpo.train import Trainer
 from hpo.trial import Result, Status
 from hpo.usage import age_s
 from hpo.worker import Worker
@@ -47,28 +46,36 @@ MAX_NETWORKS_LOGGED = 100
 SEEN_WITHIN_S = 10.0  # another node's file may appear late on NFS
 
 
-def run(world: World, options: Options, space: Mapping[str, object], stop: Stop) -> ExitCode:
+def run(
+    world: World,
+    options: Options,
+    space: Mapping[str, object],
+    stop: Stop,
+    objective: Objective | None = None,
+) -> ExitCode:
     """Search, or go on with a search; the same code on every rank (collective).
 
     Args:
         space: the script's own, for when the options name none.
+        objective: what is searched, for when the options name none; else the built-in networks.
 
     Raises:
         InputError: on every rank alike.
     """
     # HPO_OUT, its default, may have been left behind on the first host.
     options = replace(options, out=world.broadcast(options.out))
+    crew = _crew(world, options)
     sharing = devices.pin(world) if options.device == "gpu" else None
     seats = cores.settle(world, options.threads)
-    path = options.data or datafile.default_path()
-    written = world.on_root(lambda: plan.read_space(options, space))
-    options = with_settings(options, written.settings, written.name)
-    library = Library()
-    dataset = data.load(world, path, lambda head: library.start() if head.is_long else None)
+    its = objective if objective is not None else _objective(world, options)
+    world.on_root(lambda: its.check(options))
+    written = world.on_root(lambda: plan.read_space(options, space, its.terms()))
+    options = with_settings(options, written.settings, written.name, its)
+    dataset = its.load(world, options)
     held: list[Plan] = []  # on rank 0 only
 
     def make_plan() -> Start:
-        held.append(plan.make(options, written, dataset, world.size))
+        held.append(plan.make(options, its, written, dataset, world.size))
         return held[0].start
 
     start = world.on_root(make_plan)
@@ -81,11 +88,17 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
         if held and sharing is not None:
             plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
-        if (start.n_jobs or start.lacks_weights) and not _any_stopped(world, stop):
-            worker = _worker(world, options, start, dataset, stop, library.get())
+        if (start.n_jobs or start.lacks_model) and not _any_stopped(world, stop):
+            setting = Setting(options, dataset)
+            its.open(world, setting)
+            worker = _worker(world, crew, its, setting, start, stop)
             worker.usage.start_s = age_s()
             remark = None if sharing else cores.advice(seats, options.threads, start.n_jobs)
-            _train(world, options, start, held, worker, stop, remark)
+            if crew.leaders is None:
+                follow(crew.group, its, setting, stop)
+            else:
+                _train(crew.leaders, options, start, held, worker, stop, remark)
+                dismiss(crew.group)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
     finally:
@@ -93,6 +106,59 @@ def run(world: World, options: Options, space: Mapping[str, object], stop: Stop)
             held[0].lock.release()
     world.close()
     return code
+
+
+@dataclass(frozen=True)
+class _Crew:
+    """The groups that the ranks are split into, as this rank sees them.
+
+    Attributes:
+        group: the ranks that train a trial together with this one.
+        leaders: the first ranks of all groups, which ask for trials; None on the others.
+    """
+
+    group: Group
+    leaders: World | None
+
+
+def _crew(world: World, options: Options) -> _Crew:
+    """Split the world into groups of equal size, of neighbouring ranks (collective).
+
+    Raises:
+        InputError: on every rank alike, if that leaves ranks over.
+    """
+    k = options.ranks_per_trial
+    if world.size % k:
+        fewer, more = world.size // k * k, (world.size // k + 1) * k
+        raise InputError(
+            f"--ranks-per-trial {k}: expected a number of ranks that it divides, found"
+            f" {world.size}; start {f'{fewer} or {more}' if fewer else more}"
+        )
+    if k == 1:
+        return _Crew(Group(world.split(world.rank)), world)
+    group = Group(world.split(world.rank // k))
+    leaders = world.split(int(not group.is_leader))
+    return _Crew(group, leaders if group.is_leader else None)
+
+
+def _objective(world: World, options: Options) -> Objective:
+    """Find the objective that the options name, on rank 0 first: it may not be there (collective).
+
+    Raises:
+        InputError: on every rank alike.
+    """
+    found: list[Objective] = []
+    world.on_root(lambda: found.append(objectives.chosen(options)))
+    wrong = None
+    if not world.is_root:
+        try:
+            found.append(objectives.chosen(options))
+        except InputError as error:
+            wrong = f"{error} (on host {world.host})"
+    wrong = next(filter(None, world.all_gather(wrong)), None)
+    if wrong is not None:
+        raise InputError(wrong)
+    return found[0]
 
 
 def _check_seen(world: World, options: Options, start: Start) -> None:
@@ -118,28 +184,15 @@ def _any_stopped(world: World, stop: Stop) -> bool:
 
 
 def _worker(
-    world: World,
-    options: Options,
-    start: Start,
-    dataset: data.Dataset,
-    stop: Stop,
-    library: ModuleType,
+    world: World, crew: _Crew, objective: Objective, setting: Setting, start: Start, stop: Stop
 ) -> Worker:
-    """Prepare this rank to train."""
-    lacking = library.configure(
-        options.threads,
-        device=options.device,
-        precision=options.precision,
-        deterministic=options.deterministic,
-    )
-    if options.device == "gpu":
-        devices.confirm(world, lacking)
+    options = setting.options
     run = RunDir(options.out)
     return Worker(
-        run,
-        Trainer(dataset, options.seed, library.Engine(dataset), options.aim),
+        *(run, objective, objective.terms(setting.data.describe()), setting),
         journal.Writer(run.journal, start.name, world.rank),
         state.RankState(run, start.name, world.rank, world.host),
+        group=crew.group,
         stop=stop,
         held=(start.lock, start.name),
         signature=Result(
@@ -187,9 +240,8 @@ def _train_finalists(
     world: World, options: Options, held: list[Plan], worker: Worker, stop: Stop
 ) -> None:
     """Train the best again with other seeds, once all trials are finished (collective)."""
-    dataset = worker.dataset
     is_to_go_on = held and not stop.is_requested()
-    jobs = todo.final_jobs(held[0].standing_now(), dataset) if is_to_go_on else Queue([])
+    jobs = todo.final_jobs(held[0].standing_now(), worker.terms) if is_to_go_on else Queue([])
     train = partial(
         schedule.run, world, jobs, worker.evaluate, stop=stop, schedule=options.schedule
     )
@@ -217,26 +269,30 @@ def _log_usage(world: World, worker: Worker, held: list[Plan]) -> None:
 
 
 def _train_lost_winner(options: Options, held: Plan, worker: Worker, stop: Stop) -> None:
-    """Train the winner once more, on rank 0, if its weights are missing; the others sleep."""
+    """Train the winner once more, on rank 0, if its model is missing; the others sleep."""
     now = held.standing_now()
-    lost = publish.missing_weights(held.run, now)
+    lost = publish.missing_model(held.run, held.record, now)
     if lost is not None and not stop.is_requested():
-        of_all = f"the winner is trained once more on all {held.record.data['images']:,} images"
-        missing = "the winner's weights are missing; it is trained once more for them"
+        of_all = (
+            f"the winner is trained once more on all {held.record.data.get('images', 0):,} images"
+        )
+        missing = "the winner's model is missing; it is trained once more for it"
         plan.say(options, of_all if now.refit is not None else missing)
-        worker.train_for_weights(lost)
+        worker.train_for_model(lost)
 
 
 def _progress(held: Plan, options: Options, world: World, remark: str | None) -> Progress:
     jobs, n_jobs = held.jobs, held.start.n_jobs
     once = {result.id: result for result in held.standing.finished}  # equal rows are one trial
     finished = [r for r in once.values() if r.id not in held.retried]
-    ranks = f"{world.size} rank{'s' if world.size > 1 else ''}"
+    words = f" {held.words};" if held.words else ""
+    k, s = options.ranks_per_trial, "s" if world.size > 1 else ""
+    ranks = f"{world.size} rank{s}" if k == 1 else f"{world.size} group{s} of {k} ranks"
     plan.say(
         options,
         f"{held.standing.n_trials:,} combinations, {n_jobs:,} to train on {ranks}"
-        f" ({world.library}), about {duration(jobs.left_s() / world.size)}; {_images(held)};"
-        f" run directory {held.run}",
+        f" ({world.library}), about {duration(jobs.left_s() / world.size)};{words} run directory"
+        f" {held.run}",
     )
     if remark is not None:
         plan.say(options, remark)
@@ -256,11 +312,6 @@ def _progress_of(
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
         quiet=options.quiet,
     )
-
-
-def _images(held: Plan) -> str:
-    its = held.record.data
-    return f"{its['images']:,} images of {its['side']}×{its['side']} from {its['path']}"
 
 
 def _show(progress: Progress, options: Options, result: Result) -> None:
