@@ -33,13 +33,12 @@ def validation_share(filters: int) -> None:
     from hpo import data, datafile, graph
     from hpo.engine import VALIDATION_BATCH, Pass, Tally
     from hpo.train import Trainer
-    from hpo.trial import Trial
     from hpo.world import World
 
     graph.configure(1)
     dataset = data.load(World(), datafile.BUNDLED)
     trainer = Trainer(dataset, 33, graph.Engine(dataset))
-    training = trainer.begin(Trial("0" * 16, 0, {"filters": filters}))
+    training = trainer.begin("0" * 16, {"filters": filters})
     network = training._network
     passes = (
         Pass(training._train_rows, 64, Tally()),

@@ -51,7 +51,6 @@ def ours(path: str, n_images: int, filters: int, epochs: int) -> None:
     from hpo import graph
     from hpo.train import FIRST_STEPS as n_first
     from hpo.train import Trainer
-    from hpo.trial import Trial
 
     assert n_first == FIRST_STEPS
     graph.configure(threads=1)
@@ -60,7 +59,7 @@ def ours(path: str, n_images: int, filters: int, epochs: int) -> None:
     trainer = Trainer(dataset, SEED, graph.Engine(dataset))
     begun_s = time.perf_counter()
     training = trainer.begin(
-        Trial("kaggle", 0, NETWORK | {"filters": filters, "epochs": epochs, "optimizer": "adam"})
+        "kaggle", NETWORK | {"filters": filters, "epochs": epochs, "optimizer": "adam"}
     )
     training.advance()
     first_s = time.perf_counter() - begun_s
@@ -70,7 +69,7 @@ def ours(path: str, n_images: int, filters: int, epochs: int) -> None:
     cpu_s = time.process_time() - begun_cpu_s
     took_s = time.perf_counter() - begun_s - first_s
     n_weights = sum(weights.size for weights in training.best_weights)
-    accuracy = training.progress.history[-1].val_accuracy
+    accuracy = training.progress.history[-1].metrics["val_accuracy"]
     n_seen = epochs * _split(n_images)[0] - FIRST_STEPS * NETWORK["batch_size"]
     facts = {"first_s": first_s, "n_weights": n_weights, "accuracy": accuracy}
     _tell(n_seen, took_s, cpu_s, before, **facts)

@@ -80,23 +80,32 @@ def networks(side: int, filters: int) -> None:
 
 def _worker(folder: Path) -> Any:
     """Give what trains one job as a rank does, with all files of a run."""
-    from hpo import journal
+    from hpo import backend, journal
+    from hpo.classifier import Classifier
+    from hpo.contract import Setting
+    from hpo.groups import Group
     from hpo.lock import Lock
+    from hpo.options import Options
     from hpo.rundir import RunDir
     from hpo.schedule import Alone, Work
     from hpo.state import RankState
     from hpo.stopping import Stop
     from hpo.trial import WORST, Result, Status
     from hpo.worker import Worker
+    from hpo.world import World
 
-    run, start = RunDir(folder), "bench"
+    backend.prepare(1, "cpu")
+    run, start, world = RunDir(folder), "bench", World()
     run.make()
+    setting = Setting(Options(seed=SEED), _dataset(N_IMAGES, SMALL_SIDE))
+    objective = Classifier()
+    objective.open(world, setting)
     lock = Lock.acquire(run.state, start)
     worker = Worker(
-        run,
-        _trainer(N_IMAGES, SMALL_SIDE, {}),
+        *(run, objective, objective.terms(setting.data.describe()), setting),
         journal.Writer(run.journal, start, 0),
         RankState(run, start, 0, "here"),
+        group=Group(world),
         stop=Stop(),
         held=(lock.path, start),
         signature=Result("", {}, Status.DONE),
@@ -158,9 +167,8 @@ def _dataset(n_images: int, side: int) -> Any:
 
 
 def _train(trainer: Any, number: int, **config: Any) -> None:
-    from hpo.trial import Trial
 
-    training = trainer.begin(Trial(f"{number:016x}", number, {"epochs": 1, **config}))
+    training = trainer.begin(f"{number:016x}", {"epochs": 1, **config})
     training.advance()  # some steps are enough: all kernels have run
 
 

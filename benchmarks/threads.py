@@ -51,13 +51,12 @@ def rank(threads: int, seconds: float, filters: int, n_images: int, side: int) -
 
 def _train(trainer: Any, filters: int, seconds: float) -> float:
     """Train one trial after the other for some seconds; give the trials per second, in parts."""
-    from hpo.trial import Trial
 
     config = {"filters": filters, "batch_size": BATCH_SIZE, "epochs": EPOCHS}
     begun_s = time.perf_counter()
     done = 0.0
     while True:
-        training = trainer.begin(Trial("threads", 0, config))
+        training = trainer.begin("threads", config)
         while not training.is_finished():
             training.advance()
             took_s = time.perf_counter() - begun_s
@@ -71,9 +70,8 @@ def _share(training: Any, n_images: int) -> float:
     from hpo.cost import split_sizes
 
     n_train, _ = split_sizes(n_images, 0.1)
-    at = training.progress
-    of_epoch = min(1.0, at.trained.step * BATCH_SIZE / n_train)
-    return (len(at.history) + of_epoch) / EPOCHS
+    of_epoch = min(1.0, training._tallies.trained.step * BATCH_SIZE / n_train)
+    return (training.progress.n_epochs + of_epoch) / EPOCHS
 
 
 def _dataset(n_images: int, side: int) -> Any:

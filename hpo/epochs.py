@@ -57,10 +57,11 @@ class Epoch:
     epoch: int  # from 1
     metrics: Mapping[str, float]
 
-    @property
-    def finite(self) -> dict[str, float]:
-        """The metrics that JSON has numbers for."""
-        return {name: its for name, its in self.metrics.items() if math.isfinite(its)}
+    def others(self, aim: Aim) -> dict[str, float]:
+        """Give the metrics besides score and validation loss, as far as they are finite."""
+        told = {aim.metric, "val_loss"}
+        its = self.metrics.items()
+        return {name: value for name, value in its if name not in told and math.isfinite(value)}
 
     def mark(self, aim: Aim) -> Mark:
         """Say what the weights that are kept of it come to: the last, or better averaged ones."""

@@ -109,6 +109,9 @@ class FunctionObjective(Objective):
             ) from error
 
     def open(self, world: World, setting: Setting) -> None:
+        torch = sys.modules.get("torch")
+        if torch is not None:  # it may have been loaded before its threads were said
+            torch.set_num_threads(setting.threads)
         if self._start is not None:
             self._start(setting)
 

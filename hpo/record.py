@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -42,12 +43,16 @@ class Record:
     test: str | None = None
     objective: Mapping[str, Any] = field(default_factory=dict)
 
+    def _what(self) -> str:
+        names = [name for name in ("objective", "command") if self.options.get(name) is not None]
+        return "".join(f" --{name} {shlex.quote(str(self.options[name]))}" for name in names)
+
     def write(self, run: RunDir) -> None:
         text = io.StringIO()
         entry = "rismpigpu.py" if self.options.get("device") == "gpu" else "rismpi.py"
         text.write(
             "# All that is needed to run this search again:\n"
-            f"# python {entry} --space FILE [--data …] [--seed …], as below.\n"
+            f"# python {entry}{self._what()} --space FILE [--data …] [--seed …], as below.\n"
         )
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = None

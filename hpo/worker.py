@@ -204,7 +204,7 @@ class Worker:
         if status is Status.FAILED:
             return result
         _, score, val_loss, best_epoch = progress.at(progress.n_epochs)
-        metrics = {} if self._objective.metrics else progress.best.finite
+        metrics = {} if self._objective.metrics else progress.best.others(self._aim)
         return replace(
             *(result,), score=score, val_loss=val_loss, best_epoch=best_epoch, metrics=metrics
         )

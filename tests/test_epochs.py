@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
-from hpo.epochs import Epoch, Progress
+from hpo.epochs import Epoch, Progress, measured
+from hpo.errors import ContractError, DivergedError
 from hpo.trial import Aim, Rung
 
 
 def epoch(number: int, val_accuracy: float, val_loss: float = 1.0, **more: float) -> Epoch:
-    return Epoch(number, 0.5, 0.5, val_loss, val_accuracy, **more)
+    measured = {"loss": 0.5, "accuracy": 0.5, "val_loss": val_loss, "val_accuracy": val_accuracy}
+    return Epoch(number, measured | more)
 
 
 def test_merit_is_the_score_then_the_loss_then_the_earlier_epoch():
@@ -42,17 +47,6 @@ def test_the_best_epoch_is_that_of_the_aim(aim, best):
     assert Progress.from_json(progress.to_json(), aim) == progress
 
 
-def test_metrics_are_those_that_were_measured():
-    assert epoch(1, 0.9, 0.2).metrics == {
-        "loss": 0.5,
-        "accuracy": 0.5,
-        "val_loss": 0.2,
-        "val_accuracy": 0.9,
-    }
-    averaged = epoch(1, 0.9, average_val_accuracy=0.6, average_val_loss=0.4)
-    assert averaged.metrics["average_val_accuracy"] == 0.6
-
-
 @pytest.mark.parametrize(
     ("metric", "goal", "expected"),
     [
@@ -73,12 +67,42 @@ def test_progress_round_trip():
     assert Progress.from_json(progress.to_json()) == progress
 
 
-def test_progress_of_a_version_without_averages_is_read():
-    text = (
-        '{"history": [{"epoch": 1, "loss": 2.0, "accuracy": 0.3, "val_loss": 1.5,'
-        ' "val_accuracy": 0.5}], "trained": {"step": 3, "loss_sum": 9.0, "n_right": 4},'
-        ' "validated": {"step": 0, "loss_sum": 0.0, "n_right": 0}, "seconds": 1.0}'
-    )
-    progress = Progress.from_json(text)
-    assert (progress.trained.step, progress.averaged.step) == (3, 0)
-    assert progress.best == Epoch(1, 2.0, 0.3, 1.5, 0.5)
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (1, {"val_loss": 1.0}),
+        (np.float32(0.5), {"val_loss": 0.5}),
+        (np.array(2.0), {"val_loss": 2.0}),
+        ({"val_loss": np.int64(3), "f1": math.nan}, {"val_loss": 3.0, "f1": math.nan}),
+    ],
+)
+def test_numbers_of_any_library_are_metrics(told, found):
+    assert measured(told, Aim("val_loss", "minimize"), 1) == pytest.approx(found, nan_ok=True)
+
+
+def test_one_metric_is_the_score_where_nobody_has_named_one():
+    assert measured({"f1": 0.5}, Aim("score"), 1) == {"f1": 0.5, "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("0.9", "expected a number for 'f1', found '0.9'"),
+        (True, "expected a number for 'f1', found True"),
+        ([1, 2], r"expected a number for 'f1', found \[1, 2\]"),
+        ({"f1": "high"}, "expected a number for 'f1', found 'high'"),
+        ({"f1": None}, "expected a number for 'f1', found None"),
+        ({1: 2.0}, "expected names of metrics, found 1"),
+        ({"loss": 0.5, "f2": 1}, "expected the metric 'f1', found 'loss', 'f2'; --metric chooses"),
+        ({}, "expected the metric 'f1', found no metric"),
+    ],
+)
+def test_what_is_no_metric_is_refused(told, message):
+    with pytest.raises(ContractError, match=message):
+        measured(told, Aim("f1"), 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_not_finite_has_diverged(value):
+    with pytest.raises(DivergedError, match="diverged: f1 is .* in epoch 3"):
+        measured({"f1": value}, Aim("f1"), 3)

@@ -12,44 +12,44 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
-LEVELS = {
-    0: [
-        *("__init__", "augment", "container", "cost", "errors", "imagefile", "launcher", "mounts"),
-        *("quiet", "rundir", "schedules", "sharedmemory", "stopping", "trial", "updates"),
-        "usage",
-    ],
-    1: [
-        *(
-            "architecture",
-            "arithmetic",
-            "arrayfile",
-            "arrays",
-            "backend",
-            "commandline",
-            "csvfile",
-        ),
-        *("document", "domain", "finals", "halving", "job", "journal", "lock", "record", "rules"),
-        *("scheduler", "seeds", "world"),
-    ],
-    2: [
-        *("cores", "datafile", "devices", "engine", "expression", "history", "hyperparameters"),
-        *("jobfile", "models", "proposals", "pruning", "report", "sitefile", "space", "state"),
-    ],
-    3: ["data", "epochs", "options", "order", "progress", "refinements", "walltime", "written"],
-    4: ["climb", "draw", "graph", "plain", "resolve", "schedule", "spaceyaml", "train"],
-    5: [
-        *("jobspec", "library", "model_based", "paramsfile", "sampling", "spacetext"),
-        *("sweepfile", "tablefile", "worker"),
-    ],
-    6: ["asking", "finalists", "spacefile"],
-    7: ["publish", "todo"],
-    8: ["plan", "status"],
-    9: ["precheck", "search"],
-    10: ["cli", "submit"],
-    11: ["commands"],
-    12: ["__main__"],
+LEVELS = """
+__init__ augment container cost errors imagefile launcher mounts quiet rundir schedules
+sharedmemory stopping trial updates usage
+
+architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
+epochs finals halving job journal lock order proposals record rules scheduler seeds source world
+
+cores datafile devices engine expression groups history jobfile models pruning report schedule
+sitefile space state
+
+climb data progress refinements terms walltime written
+
+draw graph hyperparameters plain prepared spaceyaml
+
+classifierterms jobspec library model_based options paramsfile spacetext sweepfile tablefile
+train
+
+asking bestmodel contract sampling spacefile
+
+attempt classifier finalists function resolve todo
+
+objectives publish worker
+
+plan status
+
+precheck story
+
+cli submit
+
+call commands
+
+__main__
+"""
+LEVEL = {
+    module: number
+    for number, modules in enumerate(LEVELS.split("\n\n"))
+    for module in modules.split()
 }
-LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 DOORS = {
     "mpi4py": {"world"},
     "optuna": {"model_based"},
@@ -96,7 +96,7 @@ def libraries(path: Path) -> set[str]:
 
 
 def test_levels_name_every_module_once():
-    named = sorted(module for modules in LEVELS.values() for module in modules)
+    named = sorted(LEVELS.split())
     assert named == sorted(path.stem for path in FILES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpo.classifier import Classifier
 from hpo.errors import ExitCode, InputError
 from hpo.options import MODEL_BASED, Options, parse
 from hpo.resolve import with_settings
@@ -78,7 +79,7 @@ SWEEP = {"sampler": "tpe", "trials": 40, "metric": "val_loss", "goal": "minimize
 
 
 def chosen(*argv: str, **settings: object) -> Options:
-    return with_settings(parse(argv, is_first=True), settings, "sweep.yaml")
+    return with_settings(parse(argv, is_first=True), settings, "sweep.yaml", Classifier())
 
 
 def not_chosen(*argv: str, **settings: object) -> str:

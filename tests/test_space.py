@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo import sampling, spacefile
+from hpo.classifierterms import ANY_IMAGES
 from hpo.hyperparameters import CONDITIONS, DEFAULTS, NETWORK_NAMES
 from hpo.rules import Condition
 from hpo.space import Grid
@@ -107,7 +108,7 @@ def test_order_is_nested_loops_as_written():
 @pytest.mark.parametrize("name", ["quick", "ris"])
 def test_order_of_named_space_is_nested_loops_as_written(name):
     space = spacefile.NAMED[name]
-    assert list(sampling.grid(spacefile.read(name))) == [
+    assert list(sampling.grid(spacefile.read(name), ANY_IMAGES)) == [
         dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*space.values())
     ]
 

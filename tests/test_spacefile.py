@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo import hyperparameters, record, sampling, spacefile
+from hpo.classifierterms import ANY_IMAGES
 from hpo.domain import Choices
 from hpo.errors import InputError
 from hpo.rundir import RunDir
@@ -18,7 +19,7 @@ def opened(path: Path, content: str | bytes) -> dict[str, list[object]]:
     """Read and check a space as a search does."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     written = spacefile.read(str(path))
-    sampling.check(written)
+    sampling.check(written, ANY_IMAGES)
     return written.values
 
 
@@ -262,15 +263,15 @@ def test_read_script_does_not_run_it(tmp_path):
 )
 def test_shipped_space_has_known_size(source, n_combinations, n_networks):
     written = spacefile.read(source)
-    sampling.check(written)
-    grid = sampling.grid(written)
+    sampling.check(written, ANY_IMAGES)
+    grid = sampling.grid(written, ANY_IMAGES)
     networks = grid.project(hyperparameters.NETWORK_NAMES)
     assert (grid.count, networks.count) == (n_combinations, n_networks)
 
 
 def test_shipped_big_space_fits_its_check():
     written = spacefile.read("big")
-    sampling.check(written)
+    sampling.check(written, ANY_IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_set_gives_a_key_and_its_values(text, key, values):
 def test_set_replaces_values_and_names_itself_in_errors():
     written = spacefile.read("quick").replaced(*spacefile.parse_set("epochs=0"), place="--set")
     with pytest.raises(InputError) as refused:
-        sampling.check(written)
+        sampling.check(written, ANY_IMAGES)
     assert str(refused.value) == (
         "--set: epochs: expected a whole number from 1 to 1,000,000, found 0"
     )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo import document, sampling, spacefile, spacetext, spaceyaml
+from hpo.classifierterms import ANY_IMAGES
 from hpo.domain import Choices, Normal, Range
 from hpo.errors import InputError
 from hpo.trial import canonical
@@ -23,7 +24,7 @@ def read(path: Path, text: str, inside: str = "") -> Written:
 
 def message(path: Path, text: str, inside: str = "") -> str:
     with pytest.raises(InputError) as refused:
-        sampling.grid(read(path, text, inside))
+        sampling.grid(read(path, text, inside), ANY_IMAGES)
     return str(refused.value)
 
 
@@ -185,7 +186,7 @@ def test_conditions_on_conditions_leave_out_what_is_not_used(tmp_path):
     nesterov: {values: [true, false], when: {momentum: 0.9}}
     momentum: {values: [0.8, 0.9], when: {optimizer: sgd}}
     """
-    assert list(sampling.grid(read(tmp_path / "space.yaml", text))) == [
+    assert list(sampling.grid(read(tmp_path / "space.yaml", text), ANY_IMAGES)) == [
         {"optimizer": "adam"},
         {"optimizer": "sgd", "momentum": 0.8},
         {"optimizer": "sgd", "nesterov": True, "momentum": 0.9},
@@ -197,7 +198,7 @@ def test_constraint_on_what_is_not_in_use_holds(tmp_path):
     text = "model: [linear, dense]\ndense_units: [16, 64]\nseed: [1, 2]\n" + (
         "constraints: [dense_units * seed < 64]\n"
     )
-    assert list(sampling.grid(read(tmp_path / "space.yaml", text))) == [
+    assert list(sampling.grid(read(tmp_path / "space.yaml", text), ANY_IMAGES)) == [
         {"model": "linear", "seed": 1},
         {"model": "linear", "seed": 2},
         {"model": "dense", "dense_units": 16, "seed": 1},
@@ -247,7 +248,7 @@ def test_set_may_take_away_what_a_condition_rests_on(tmp_path):
     text = "optimizer: [adam, sgd]\nmomentum: {values: [0.8], when: {optimizer: sgd}}\n"
     written = spacefile.with_set(read(tmp_path / "space.yaml", text), ["optimizer=adam"])
     again = spacefile.of_run(spaceyaml.described(written), "search.yaml")
-    assert list(sampling.grid(again)) == [{"optimizer": "adam"}]
+    assert list(sampling.grid(again, ANY_IMAGES)) == [{"optimizer": "adam"}]
 
 
 # --- generated spaces ---

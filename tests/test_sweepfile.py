@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo import sampling, spacefile
+from hpo.classifierterms import ANY_IMAGES
 from hpo.domain import Choices, Normal, Range
 from hpo.errors import InputError
 from hpo.written import Written
@@ -40,7 +41,7 @@ def read(path: Path, text: str) -> Written:
 
 def message(path: Path, text: str) -> str:
     with pytest.raises(InputError) as refused:
-        sampling.grid(read(path, text))
+        sampling.grid(read(path, text), ANY_IMAGES)
     return str(refused.value)
 
 

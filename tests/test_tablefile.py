@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from hpo import sampling, spacefile, spaceyaml
+from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.errors import InputError
 from hpo.report import Standing
 from hpo.trial import Result, Status
@@ -23,8 +24,8 @@ ROWS = [
 
 def rows(source: Path | str) -> list[dict[str, object]]:
     written = spacefile.read(str(source))
-    sampling.check(written)
-    return list(sampling.grid(written))
+    sampling.check(written, ANY_IMAGES)
+    return list(sampling.grid(written, ANY_IMAGES))
 
 
 def message(source: Path | str) -> str:
@@ -144,7 +145,7 @@ def test_set_adds_to_all_rows(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("seed,filters\n1,8\n2,8\n")
     written = spacefile.with_set(spacefile.read(str(path)), ["epochs=1", "filters=4"])
-    assert list(sampling.grid(written)) == [
+    assert list(sampling.grid(written, ANY_IMAGES)) == [
         {"epochs": 1, "filters": 4, "seed": 1},
         {"epochs": 1, "filters": 4, "seed": 2},
     ]
@@ -154,9 +155,9 @@ def test_equal_rows_are_rows_of_one_trial(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("seed,filters\n1,8\n2,8\n1,8\n")
     written = spacefile.read(str(path))
-    trials = sampling.trials(sampling.grid(written), 8, {})
+    trials = sampling.trials(sampling.grid(written, ANY_IMAGES), ClassifierTerms(8), {})
     assert trials[0].id == trials[2].id != trials[1].id
     results = {t.id: Result(t.id, t.config, Status.DONE, score=0.5) for t in trials}
     assert Standing(trials, results).sentence().startswith("finished: 3 of 3 trials, 0 failed")
     again = spacefile.of_run(spaceyaml.described(written), "search.yaml")
-    assert sampling.trials(sampling.grid(again), 8, {}) == trials
+    assert sampling.trials(sampling.grid(again, ANY_IMAGES), ClassifierTerms(8), {}) == trials

@@ -75,7 +75,6 @@ def test_a_trial_goes_on_from_any_step_to_the_same_bit(
 import json, sys, numpy as np
 from pathlib import Path
 from hpo import data, datafile, plain, train
-from hpo.trial import Trial
 from hpo.world import World
 train.GRAPH_CALL_S = 1e-9
 dataset = data.load(World(), datafile.BUNDLED)
@@ -84,14 +83,17 @@ config = dict(filters=2, dense_units=4, batch_size=512, epochs=2, dropout=0.3, b
 config |= json.loads(sys.argv[2])
 def begin(checkpoint=None, **changes):
     changes = {"augment": "shift-rotate-zoom"} | changes
-    return trainer.begin(Trial("a" * 16, 0, config | changes), checkpoint)
+    training = trainer.begin("a" * 16, config | changes)
+    if checkpoint is not None:
+        training.load(checkpoint)
+    return training
 def finish(training):
     while not training.is_finished():
         training.advance()
     return training
 whole, cuts = begin(), []
 while not whole.is_finished():
-    cuts.append(Path(sys.argv[1]) / f"{len(cuts)}.npz")
+    cuts.append(Path(sys.argv[1]) / f"{len(cuts)}")
     whole.save(cuts[-1])
     whole.advance()
 assert len(cuts) >= 5, len(cuts)

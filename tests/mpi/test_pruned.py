@@ -38,7 +38,7 @@ def test_halving_trains_few_to_their_end_and_one_of_them_wins(pruned: Path) -> N
     assert text.startswith("# Best: 16 of 16 combinations tried, 0 failed, 15 pruned.\n")
     assert re.search(r"trial_id: (.*)", text)[1].strip('"') == winner["id"]  # type: ignore[index]
     assert runs.status(pruned) == 0
-    assert len(list(pruned.glob("trials/*/checkpoint.npz"))) == 15
+    assert len(list(pruned.glob("trials/*/checkpoint.json"))) == 15
 
 
 @pytest.mark.parametrize("n_ranks", [2, 3, 8])

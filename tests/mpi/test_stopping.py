@@ -101,12 +101,12 @@ def test_a_signal_saves_trials_under_way_to_the_last_bit(
     assert code == 75
     assert f"stopped ({number.name}); run the same command again to go on" in output
     assert runs.status(out) == 75
-    assert list(out.glob("trials/*/checkpoint.npz"))
+    assert list(out.glob("trials/*/checkpoint.json"))
     _finish(out, n_ranks=3)
     logs = "".join(path.read_text() for path in out.glob("trials/*/trial.log"))
     assert "goes on after epoch" in logs
     assert runs.comparable(out) == longer
-    assert not list(out.glob("trials/*/checkpoint.npz"))
+    assert not list(out.glob("trials/*/checkpoint.json"))
     assert runs.status(out) == 0
 
 
@@ -117,7 +117,7 @@ def test_a_signal_to_one_rank_stops_all(tmp_path: Path) -> None:
     os.kill(max(started.ranks()), signal.SIGTERM)
     code, _ = started.end()
     assert code == 75
-    assert len(list(out.glob("trials/*/checkpoint.npz"))) == 3
+    assert len(list(out.glob("trials/*/checkpoint.json"))) == 3
 
 
 @pytest.mark.parametrize("schedule", ["dynamic", "scatter"])
