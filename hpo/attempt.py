@@ -25,7 +25,7 @@ from hpo.checkpoint import Checkpoint
 from hpo.contract import Context, Leave, Objective, Save, Setting, drive
 from hpo.epochs import Epoch, Progress, measured
 from hpo.errors import ContractError, FilesError, LockLostError
-from hpo.groups import Group
+from hpo.groups import Group, MemberError, Place, Told
 from hpo.rundir import write_folder
 from hpo.stopping import Stop
 from hpo.trial import Aim, Config
@@ -33,10 +33,6 @@ from hpo.usage import Usage
 
 CHECKPOINT_EVERY_S = 300.0  # what a kill without warning may cost a long trial
 MAX_ERROR_CHARS = 4000  # of a traceback, its end
-
-
-class MemberError(Exception):
-    """Another rank of the group has failed in this trial."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +45,6 @@ class Order:
     folder: Path
     saved: Path | None
     n_epochs: int
-
-
-class Place(enum.Enum):
-    """Where a rank of a group is when it meets the others."""
-
-    REPORT = 1
-    END = 2
-
-
-class Told(NamedTuple):
-    """What a rank says there."""
-
-    place: Place
-    error: str | None = None
-    stop: str | None = None
 
 
 class Decision(NamedTuple):
@@ -167,7 +148,7 @@ class Attempt:
             Exception: whatever the objective raises, or `MemberError`.
         """
         order = Order(trial_id, config, seed, folder, self._saved, self.n_epochs)
-        self._group.broadcast(order)
+        self._group.tell(order)
         self._context = context = Context(
             *(trial_id,),
             seed=seed,
@@ -307,30 +288,24 @@ class Attempt:
         Raises:
             MemberError: if one of them is not.
         """
-        if self._group.size == 1:
-            return
-        told = self._group.all_gather(Told(Place.REPORT))
-        for stop in filter(None, (its.stop for its in told)):
-            self._hooks.on_stop(stop)
-        lost = [its for its in told if its.place is Place.END]
-        if lost:
-            self._decide(leaves=True)
-            wrong = next((its.error for its in lost if its.error), None)
-            raise MemberError(wrong or "a rank of its group ended the trial before the others")
+        if self._group.size > 1:
+            self._heed(self._group.meet(Told(Place.REPORT)))
 
     def _decide(self, *, leaves: bool) -> None:
         if self._group.size > 1:
-            self._group.broadcast(Decision(leaves, self.n_epochs, self.is_best))
+            self._group.tell(Decision(leaves, self.n_epochs, self.is_best))
 
     def _end(self, error: BaseException | None) -> str | None:
         """Wait until the others have come to their end; give what went wrong there."""
-        while self._group.size > 1:
-            text = None if error is None else _text(error)
-            told = self._group.all_gather(Told(Place.END, text))
-            if all(its.place is Place.END for its in told):
-                return next((its.error for its in told[1:] if its.error), None)
-            self._decide(leaves=True)
-        return None
+        if self._group.size == 1:
+            return None
+        told = _end(self._group, Told(Place.END, error=_text(error)))
+        self._heed(told)
+        return next((its.error for its in told[1:] if its.error), None)
+
+    def _heed(self, told: list[Told]) -> None:
+        for stop in filter(None, (its.stop for its in told)):
+            self._hooks.on_stop(stop)
 
 
 class Follower:
@@ -360,23 +335,26 @@ class Follower:
     def report(self, told: object, *, is_last: bool = False) -> None:
         if is_last and told is None and self.n_epochs:
             return
-        self._group.all_gather(Told(Place.REPORT, stop=self._stop.reason))
-        self._decision = self._group.broadcast(self._decision)
+        self._group.meet(Told(Place.REPORT, stop=self._stop.reason))
+        self._decision = self._group.tell(self._decision)
         if self._decision.leaves:
             raise Leave
 
     def end(self, error: BaseException | None) -> None:
-        text = None if error is None else _text(error)
-        while True:
-            told = self._group.all_gather(Told(Place.END, text, self._stop.reason))
-            if all(its.place is Place.END for its in told):
-                return
-            self._group.broadcast(self._decision)
+        _end(self._group, Told(Place.END, error=_text(error), stop=self._stop.reason))
+
+
+def _end(group: Group, mine: Told) -> list[Told]:
+    """Meet until all have come to the trial's end."""
+    while True:
+        told = group.meet(mine)
+        if all(its.place is Place.END for its in told):
+            return told
 
 
 def follow(group: Group, objective: Objective, setting: Setting, stop: Stop) -> None:
     """Run the trials of a group's leader beside it, until there are no more."""
-    while (order := group.broadcast(_NO_ORDER)) is not None:
+    while (order := group.tell(_NO_ORDER)) is not None:
         follower = Follower(group, order, stop)
         context = Context(
             *(order.trial_id,),
@@ -402,8 +380,10 @@ _NO_ORDER: Order | None = None
 
 def dismiss(group: Group) -> None:
     """Send the members of a group home (its leader)."""
-    group.broadcast(_NO_ORDER)
+    group.tell(_NO_ORDER)
 
 
-def _text(error: BaseException) -> str:
+def _text(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
     return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]

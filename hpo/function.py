@@ -245,8 +245,13 @@ def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(("<", str(_HERE)))]
-    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    place = f" ({_shown(own[-1].filename)}:{own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
+
+
+def _shown(path: str) -> str:
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 _HERE = Path(__file__).parent
