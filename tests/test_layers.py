@@ -105,6 +105,13 @@ def test_module_imports_only_lower_levels(path):
     assert {name for name in own(path) if LEVEL[name] >= LEVEL[path.stem]} == set()
 
 
+def test_a_search_knows_its_objective_by_the_contract_alone():
+    """The built-in networks have no private door: only `objectives` names them."""
+    built_in = {"classifier", "train", "engine", "graph", "plain", "models", "data", "library"}
+    for module in ("story", "worker", "attempt", "schedule", "todo", "contract"):
+        assert own(ROOT / "hpo" / f"{module}.py") & built_in == set(), module
+
+
 @pytest.mark.parametrize("library", DOORS)
 def test_library_is_imported_behind_its_door_only(library):
     assert {path.stem for path in [*FILES, *SCRIPTS] if library in libraries(path)} == (
