@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpo import lock
-from hpo.arrays import UNREADABLE
 from hpo.checkpoint import Checkpoint
 from hpo.contract import Context, Leave, Objective, Save, Setting, drive
 from hpo.epochs import Epoch, Progress, measured
@@ -86,6 +85,14 @@ class Ending(enum.Enum):
     STOPPED = 3
 
 
+class _SaveError(Exception):
+    """An objective could not save its trial: the trial's failure and not the search's."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__(raised)
+        self.raised = raised
+
+
 class Attempt:
     """The leader's side of a try; `Reporter` of its context."""
 
@@ -110,6 +117,7 @@ class Attempt:
         self.progress = Progress(aim)
         self._ending = Ending.FINISHED
         self._is_restored = False
+        self.is_to_begin_anew = False  # as its checkpoint cannot be read
         self._failure: Exception | None = None  # of the search itself, not of the trial
         self._context: Context | None = None
         self._saved: Path | None = None
@@ -196,12 +204,12 @@ class Attempt:
             return False
         try:
             load(self._saved)
-        except (*UNREADABLE, OSError, TypeError, AttributeError) as error:
-            if self._group.size > 1:
-                raise  # the others may have read it
+        except Exception as error:
+            # What it has restored of its state, nobody knows: it is begun again without.
             self._hooks.say(f"its checkpoint cannot be read and is left aside: {error}")
-            self._saved, self.progress = None, Progress(self.progress.aim)
-            return False
+            self._checkpoint.forget()
+            self.is_to_begin_anew = True
+            raise
         self._hooks.say(f"goes on after epoch {self.n_epochs}")
         self._is_restored = True
         return True
@@ -216,6 +224,8 @@ class Attempt:
             if told is not None or is_last:
                 self._hear(told)
             leaves = not is_last and self._leaves(is_between=told is not None)
+        except _SaveError as error:
+            raise error.raised from None
         except (OSError, LockLostError) as error:
             self._failure = error if isinstance(error, LockLostError) else FilesError(error)
         finally:
@@ -274,9 +284,17 @@ class Attempt:
         return is_stopping
 
     def _save(self) -> bool:
-        if self._context is None or self._context.saves is None:
+        saves = None if self._context is None else self._context.saves
+        if saves is None:
             return False
-        self._checkpoint.write(self.progress.to_json(), self._context.saves)
+
+        def save(folder: Path) -> None:
+            try:
+                saves(folder)
+            except Exception as error:
+                raise _SaveError(error) from error
+
+        self._checkpoint.write(self.progress.to_json(), save)
         self._hooks.on_saved()
         return True
 

@@ -89,16 +89,18 @@ class Worker:
                 if tried is None:
                     self._state.rests()
                     return None
+                if attempt.is_to_begin_anew:
+                    continue
                 if tried.is_final or number == last:
-                    self._publish(tried.result, work, attempt)
+                    result = self._publish(tried.result, work, attempt, folder)
                     break
             number += 1
-        score = "" if tried.result.score is None else f": score {tried.result.score}"
-        folder.say(f"{tried.result.status.value}{score}")
-        if tried.result.status is not Status.PRUNED:
+        score = "" if result.score is None else f": score {result.score}"
+        folder.say(f"{result.status.value}{score}")
+        if result.status is not Status.PRUNED:
             folder.checkpoint.forget()
         self._state.rests()
-        return tried.result
+        return result
 
     def _try(self, attempt: Attempt, job: Job, number: int, folder: _Folder) -> _Tried | None:
         """Train a trial once; what it raises is a value, as the search goes on."""
@@ -110,7 +112,7 @@ class Worker:
             failed = self._result(job, number, attempt.progress, Status.FAILED, str(error))
             return _Tried(failed, is_final=True)  # trying again would give the same
         except Exception as error:
-            text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+            text = _traceback(error)
             folder.say(text)
             folder.checkpoint.forget()
             failed = self._result(job, number, attempt.progress, Status.FAILED, text)
@@ -209,19 +211,30 @@ class Worker:
             *(result,), score=score, val_loss=val_loss, best_epoch=best_epoch, metrics=metrics
         )
 
-    def _publish(self, result: Result, work: Work, attempt: Attempt) -> None:
+    def _publish(self, result: Result, work: Work, attempt: Attempt, folder: _Folder) -> Result:
         """Put the result on disk; before it, its model if it may be the winner."""
         mine = merit(result)
         is_done = result.status is Status.DONE
         is_best = is_done and mine < min([work.best, *self._saved])
         if is_best or (is_done and work.job.keeps_weights):
-            attempt.keep(self._run.model(result.id))
+            try:
+                attempt.keep(self._run.model(result.id))
+            except Exception as error:
+                folder.say(text := _traceback(error))
+                unscored = replace(result, score=None, val_loss=None, best_epoch=None)
+                result = replace(unscored, status=Status.FAILED, error=text)
+                is_best = False
         lock.check_held(*self._held)
         self._writer.append(result)
         if is_best and not work.job.keeps_weights:
             for _, _, beaten in self._saved:
                 self._run.forget_model(beaten)
             self._saved = [mine]
+        return result
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
 
 
 @dataclass(frozen=True)

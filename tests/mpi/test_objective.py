@@ -152,6 +152,19 @@ def test_an_interrupted_search_goes_on_to_the_same_results(
     assert {path.read_text().count("\n") for path in epochs} == {5}
 
 
+def test_a_checkpoint_that_cannot_be_read_is_left_aside(searched: Path, tmp_path: Path) -> None:
+    folder = lay(tmp_path)
+    (folder / "interrupt").touch()
+    assert search(2, folder).returncode == 75
+    for path in (folder / "results").glob("trials/*/checkpoint-*/state.json"):
+        path.write_text('{"walk": 1')
+    done = search(2, folder, "--retries", 0)
+    assert done.returncode == 0, done.stderr
+    logs = [path.read_text() for path in (folder / "results").glob("trials/*/trial.log")]
+    assert any("its checkpoint cannot be read and is left aside" in log for log in logs)
+    assert runs.comparable(folder / "results") == runs.comparable(searched / "results")
+
+
 def test_pruned_trials_are_the_same_for_every_number_of_ranks(tmp_path: Path) -> None:
     folder = lay(tmp_path, space="width: [1, 2, 3, 4, 5, 6, 7, 8]\nepochs: 8\n")
     for n_ranks in (1, 3):
@@ -206,7 +219,9 @@ def train(config, trial):
         raise OSError("no such luck")
     if which == "half":
         return half()
-    return 1.0
+    if which == "keeps":
+        trial.keep(lambda folder: open(folder / "no" / "where", "w"))
+    return 2.0 if which == "keeps" else 1.0
 
 def half():
     yield 0.5
@@ -215,7 +230,7 @@ def half():
 
 
 def test_what_a_trial_does_wrong_is_its_own_failure(tmp_path: Path) -> None:
-    space = "which: [text, none, nothing, nan, other, raises, half, good]\n"
+    space = "which: [text, none, nothing, nan, other, raises, half, keeps, good]\n"
     folder = lay(tmp_path, FAILING, space)
     done = search(2, folder)
     assert done.returncode == 0, done.stderr
@@ -228,9 +243,11 @@ def test_what_a_trial_does_wrong_is_its_own_failure(tmp_path: Path) -> None:
         "other": "expected the metric 'score', found 'loss', 'accuracy'; --metric chooses another",
         "raises": "OSError: no such luck",
         "half": "KeyError: 'late'",
+        "keeps": rows["keeps"]["error"],
         "good": "",
     }
     assert {name for name, row in rows.items() if row["status"] == "done"} == {"good"}
+    assert rows["keeps"]["error"].startswith("FileNotFoundError: ")
     assert (folder / "tries").read_text() == "xx"  # --retries 1
     log = folder / "results" / "trials" / rows["raises"]["id"] / "trial.log"
     assert "Traceback" in log.read_text()
