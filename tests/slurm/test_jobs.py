@@ -188,9 +188,13 @@ def is_warned(process: int) -> bool:
     return any(mask >> (signal.SIGUSR1 - 1) & 1 for mask in pending)
 
 
-def test_search_learns_the_end_of_its_job(submitted):
-    job_id = submitted.submit("--ranks-per-node", 2, "--time", 1)
-    submitted.wait_until(lambda: "this job ends in" in search_log(submitted.out), "told")
+@pytest.mark.parametrize("options", [("--ranks-per-node", 2), ("--array", 2)])
+def test_search_learns_the_end_of_its_job(submitted, options):
+    job_id = submitted.submit(*options, "--time", 1)
+    n_searches = 2 if "--array" in options else 1  # the last has the number of the whole array
+    submitted.wait_until(
+        lambda: search_log(submitted.out).count("this job ends in") == n_searches, "told"
+    )
     submitted.slurm.run("scancel", job_id)
     submitted.end(job_id, "CANCELLED")
 
