@@ -134,6 +134,19 @@ def test_two_nodes_finish_and_give_the_same_results(submitted, plain, launcher):
     assert "finished, nothing to submit" in submitted.hpo("resubmit", submitted.out)
 
 
+@pytest.mark.parametrize("script", ["mpitest.py", "rismpi.py"])
+def test_ranks_that_do_not_find_each_other_are_refused_once(slurm, tmp_path, script):
+    """With a wrong --mpi each would be a world of its own, and search all of it."""
+    words = ("srun", "--mpi=none", "--ntasks=2", PYTHON, runs.ROOT / script)
+    done = slurm.run(*words, cwd=tmp_path, check=False, env={"HPO_OUT": str(tmp_path / "out")})
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("srun: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert errors[0].startswith("error: expected 2 ranks, as the launcher started, but this one")
+    assert "srun --mpi=pmi2" in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_status_tells_from_the_files_alone_what_runs(submitted):
     job_id = submitted.submit("--ranks-per-node", 2)
     submitted.wait_until_under_way(job_id)
