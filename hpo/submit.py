@@ -251,8 +251,8 @@ def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, 
     ids = submitted.ids
     print(f"submitted as {job.scheduler} job {', '.join(ids)}: {_size(submitted)}", flush=True)
     print(f"  job file  {file}")
-    watching = scheduler.watch(job.scheduler, ids[0])
-    print(f"  to watch  python -m hpo status {shlex.quote(str(run))}    {watching}")
+    status = f"python -m hpo status {shlex.quote(str(run))}    " if job.searches else ""
+    print(f"  to watch  {status}{scheduler.watch(job.scheduler, ids[0])}")
     return submitted
 
 
