@@ -287,6 +287,14 @@ def test_job_that_gets_nowhere_is_not_requeued(submitted):
     assert "another job would not help" in submitted.said()
 
 
+def test_chain_ends_where_a_link_gets_nowhere(submitted, tmp_path):
+    job_id = submitted.submit("--links", 3, search=("--data", wrong(tmp_path)))
+    for link in range(3):
+        submitted.end(str(int(job_id) + link), "FAILED")
+    assert submitted.said().count("error: ") == 1  # the others have not tried
+    assert submitted.said().count("another job would not help") == 3
+
+
 def test_wait_tells_what_became_of_the_job(submitted, tmp_path):
     submitted.submit("--wait", search=("--data", wrong(tmp_path)), code=1)
     assert "expected" in submitted.said()
