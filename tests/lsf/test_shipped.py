@@ -1,14 +1,16 @@
-"""The files in lsf/ run for real: what they ask for, on fewer ranks, and their scripts."""
+"""The files in lsf/, and the guide's commands, run for real: on fewer ranks, with less to do."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import reader
 import runs
 from spool import State
 from standin import Lsf
@@ -38,8 +40,10 @@ class Shipped:
             (folder / "app" / name).write_text(text)
 
     def text(self, name: str) -> str:
-        """Give a shipped file with the paths of this machine, and less to do."""
-        text = (LSF / name).read_text()
+        return self.here((LSF / name).read_text())
+
+    def here(self, text: str) -> str:
+        """Give a text with the paths of this machine, and less to do."""
         for inside, here in (HERE | {"/app/store/": "", "/app/": f"{self.folder}/app/"}).items():
             text = text.replace(inside, here)
         text = text.replace(" --space ris ", " ")
@@ -49,6 +53,19 @@ class Shipped:
         """Submit a shipped file and wait for its end; give the states by index."""
         job_id = self.lsf.submit(self.text(name), cwd=self.folder, PYTHONPATH=str(runs.ROOT))
         return self.lsf.wait(job_id, timeout_s=TIMEOUT_S)
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the guide or of a file as in a terminal."""
+        return subprocess.run(
+            ["bash", "-c", self.here(command)],
+            cwd=self.folder,
+            env=self.lsf.environment(PYTHONPATH=str(runs.ROOT)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
 
     def said(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.out")))
@@ -114,16 +131,7 @@ def test_search_on_a_gpu_that_is_not_there_is_not_requeued(shipped):
 
 
 def test_interactive_search_ends_in_the_terminal_that_asked_for_it(shipped):
-    done = subprocess.run(
-        ["bash", "-c", shipped.text("interactive.sh")],
-        cwd=shipped.folder,
-        env=shipped.lsf.environment(PYTHONPATH=str(runs.ROOT)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    done = shipped.type((LSF / "interactive.sh").read_text())
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Job <1> is submitted to queue <general-interactive>.\n")
     assert f"finished: {N_TRIALS} of {N_TRIALS} trials, 0 failed" in done.stdout
@@ -133,3 +141,39 @@ def test_interactive_search_ends_in_the_terminal_that_asked_for_it(shipped):
 def test_every_shipped_file_is_run_here():
     tests = Path(__file__).read_text()
     assert [path.name for path in LSF.iterdir() if f'"{path.name}"' not in tests] == []
+
+
+# --- the guide's one-line commands, in its order ---
+
+FILES = ["mpitest.lsf", "rismpi.lsf", "rismpi-big.lsf", "rismpigpu.lsf", "rismpi-array.lsf"]
+GUIDE = (runs.ROOT / "docs" / "clusters.md").read_text().replace("\\\n", " ")
+COMMANDS = [line for line in GUIDE.splitlines() if line.startswith("bsub -")]
+
+
+@pytest.mark.parametrize(("number", "name"), [*enumerate(FILES)])
+def test_command_asks_for_what_the_file_asks_for(number, name):
+    its = reader.read_command(shlex.split(COMMANDS[number])[1:])
+    file = reader.read((LSF / name).read_text())
+    asked = ("name", "array", "group", "job_group", "queue", "n_tasks", "resources", "image")
+    asked += ("memory_limit_bytes", "run_limit_min", "gpu", "output", "requeue_codes")
+    assert [getattr(its, each) for each in asked] == [getattr(file, each) for each in asked]
+
+
+def test_interactive_command_is_that_of_the_file():
+    *_, line = (LSF / "interactive.sh").read_text().splitlines()
+    assert ["exec", *shlex.split(COMMANDS[len(FILES)])] == shlex.split(line)
+    assert len(COMMANDS) == len(FILES) + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [its for its in enumerate(FILES) if HAS_GPU or "gpu" not in its[1]]
+)
+def test_command_of_the_guide_runs(shipped, number, name):
+    done = shipped.type(COMMANDS[number])
+    assert done.stdout == "Job <1> is submitted to queue <general>.\n", done.stderr
+    ends = {(its.stat, its.exit_code) for its in shipped.lsf.wait(1, timeout_s=TIMEOUT_S).values()}
+    assert ends == {("DONE", 0)}, shipped.said()
+    if name == "mpitest.lsf":
+        assert f"all {N_RANKS} ranks took part" in shipped.said()
+    else:
+        assert len(runs.rows(shipped.out)) == N_TRIALS
