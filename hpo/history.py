@@ -83,6 +83,20 @@ def got_on(run: RunDir, its: Started) -> bool:
     return run.saved(its.start).exists() or any(path.stat().st_size for path in records)
 
 
+def note_stuck(run: RunDir, at_s: float) -> None:
+    """Note that a job has got nowhere, for the links of its chain that come after it."""
+    run.jobs.mkdir(parents=True, exist_ok=True)
+    write_whole(run.stuck, f"{at_s}\n")
+
+
+def stuck_s(run: RunDir) -> float:
+    """Give the time when a job last got nowhere; 0 if none ever did."""
+    try:
+        return float(run.stuck.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
 def _write(run: RunDir, name: str, its: Submitted | Started) -> None:
     run.jobs.mkdir(parents=True, exist_ok=True)
     write_whole(run.jobs / name, json.dumps(asdict(its), indent=1) + "\n")

@@ -224,7 +224,9 @@ def _launch(job: Job) -> list[str]:
         here = ["-launcher", "fork"] if job.is_contained else []
         return [job.mpirun, *here, "-np", str(job.n_ranks), *_inside(job)]
     # Without -K1 (--kill-on-bad-exit) the others would wait for a rank that has died.
-    contained = _pyxis(job) if job.container == "pyxis" else _inside(job)
+    # Where enroot's hook for PMI is on, all ranks of a node would get the first one's number.
+    own_rank = "--container-env=PMI_RANK"
+    contained = [*_pyxis(job), own_rank] if job.container == "pyxis" else _inside(job)
     # srun takes no --cpus-per-task over from sbatch, Slurm 22.05 to 23.02.
     cores = [f"--cpus-per-task={job.cores_per_rank}"] if job.cores_per_rank > 1 else []
     return ["srun", "--mpi=pmi2", "--kill-on-bad-exit=1", *cores, *contained]

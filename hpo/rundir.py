@@ -108,6 +108,10 @@ class RunDir:
     def rank_state(self, start: str, rank: int) -> Path:
         return self.state / f"{start}-{rank}.json"
 
+    @property
+    def stuck(self) -> Path:
+        return self.jobs / "stuck"
+
     def saved(self, start: str) -> Path:
         return self.jobs / f"saved-{start}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import time
 from typing import Any
@@ -77,17 +78,23 @@ def _code(run: RunDir, arguments: argparse.Namespace, *, is_finished: bool) -> E
     """
     if not arguments.go_on:
         return ExitCode.DONE if is_finished else ExitCode.STOPPED
+    is_begin = arguments.since is None  # of a chain's link: all links, but nothing from before
     since_s = arguments.since
-    if since_s is None:  # at the begin of a chain's link: all links, but nothing from before
+    if since_s is None:
         since_s = max((its.at_s for its in history.submissions(run)), default=math.inf)
     mine = [its for its in history.starts(run) if its.at_s >= since_s]
     mine = [its for its in mine if its.shard == arguments.shard]
-    if not mine and arguments.since is None:
+    # A search that finds wrong input does not count as started.
+    is_stuck = is_begin and history.stuck_s(run) >= since_s
+    if is_begin and not mine and not is_stuck:
         return ExitCode.STOPPED
     if mine and is_finished:
         return ExitCode.DONE
-    if mine and history.got_on(run, mine[-1]):
+    if mine and not is_stuck and history.got_on(run, mine[-1]):
         return ExitCode.STOPPED
+    if not is_begin:
+        with contextlib.suppress(OSError):  # this job may not see the directory
+            history.note_stuck(run, time.time())
     print("  no trial has got on: another job would not help; this job's output says why")
     return ExitCode.FAILED
 

@@ -190,8 +190,10 @@ def _job(arguments: argparse.Namespace) -> Job:
     chosen.setdefault("name", Path(chosen["script"]).stem)
     if chosen.get("container", "none") != "none":
         _settle_in_image(chosen)
-    elif "python" not in chosen and "setup" not in chosen:
-        chosen["setup"] = _virtual_environment()
+    else:
+        if "python" not in chosen and "setup" not in chosen:
+            chosen["setup"] = _virtual_environment()
+        chosen["setup"] = (*chosen.get("setup", ()), *_package_path(chosen["script"]))
     return Job(**chosen)
 
 
@@ -211,6 +213,18 @@ def _virtual_environment() -> tuple[str, ...]:
     if activate.is_relative_to(Path.cwd()):
         activate = activate.relative_to(Path.cwd())
     return (f"source {shlex.quote(str(activate))}",)
+
+
+def _package_path(script: str) -> tuple[str, ...]:
+    """Give the line by which a job finds this package, where neither it nor its script lies here.
+
+    Python looks into the folder of a script, and for `-m hpo` into the one it starts in.
+    """
+    folder = Path(__file__).resolve().parents[1]
+    is_installed = folder.name in ("site-packages", "dist-packages")
+    if is_installed or Path(script).resolve().parent == folder == Path.cwd().resolve():
+        return ()
+    return (f"export PYTHONPATH={shlex.quote(str(folder))}${{PYTHONPATH:+:$PYTHONPATH}}",)
 
 
 def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, str]) -> Submitted:
@@ -237,8 +251,8 @@ def _hand_over(run: RunDir, submitted: Submitted, file: Path, env: Mapping[str, 
     ids = submitted.ids
     print(f"submitted as {job.scheduler} job {', '.join(ids)}: {_size(submitted)}", flush=True)
     print(f"  job file  {file}")
-    watching = scheduler.watch(job.scheduler, ids[0])
-    print(f"  to watch  python -m hpo status {shlex.quote(str(run))}    {watching}")
+    status = f"python -m hpo status {shlex.quote(str(run))}    " if job.searches else ""
+    print(f"  to watch  {status}{scheduler.watch(job.scheduler, ids[0])}")
     return submitted
 
 

@@ -28,7 +28,7 @@ def _ask_slurm(squeue: str, job_id: str) -> float | None:
     """Ask a Slurm that does not tell its jobs their end, or an `mpirun` that hides it."""
     try:
         done = subprocess.run(
-            [squeue, "--noheader", f"--jobs={job_id}", "--format=%L"],
+            [squeue, "--noheader", f"--jobs={job_id}", "--format=%A %L"],
             capture_output=True,
             text=True,
             timeout=_SQUEUE_TIMEOUT_S,
@@ -36,7 +36,9 @@ def _ask_slurm(squeue: str, job_id: str) -> float | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return seconds(done.stdout.strip())
+    # The number of an array's last element is the array's own, and brings all that run of it.
+    rows = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    return seconds(rows.get(job_id, ""))
 
 
 def seconds(text: str) -> float | None:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# python -m hpo submit --site compute2 --account compute2-LAB --ranks-per-node 16 --time 240 --launcher mpirun --container pyxis --image /storage2/fs1/LAB/Active/mpi-ml.sqsh --mount /storage2/fs1/LAB/Active:/app/store --out /storage2/fs1/LAB/Active/results
+# python -m hpo submit --site compute2 --account compute2-LAB --ranks-per-node 16 --time 240 --launcher mpirun --container pyxis --image /storage2/fs1/LAB/Active/mpi-ml.sqsh --mount /storage2/fs1/LAB/Active:/app/store --mount /run/munge:/run/munge --out /storage2/fs1/LAB/Active/results
 
 #SBATCH --job-name=rismpi
 #SBATCH --account=compute2-LAB
@@ -13,7 +13,7 @@
 #SBATCH --signal=B:USR1@120
 #SBATCH --open-mode=append
 #SBATCH --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh
-#SBATCH --container-mounts=/storage2/fs1/LAB/Active:/app/store
+#SBATCH --container-mounts=/storage2/fs1/LAB/Active:/app/store,/run/munge:/run/munge
 #SBATCH --container-workdir=/app
 #SBATCH --container-env=SLURM_CONF
 #SBATCH --no-requeue

@@ -23,7 +23,7 @@ began=$(date +%s)
 # USR1 comes before the time limit: the search saves and ends.
 trap 'kill -USR1 "$launcher"' USR1
 trap 'kill -USR1 "$launcher"; cancelled=1' TERM INT
-srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml-gpu.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app /usr/bin/python3 /app/rismpigpu.py --out /app/store/results &
+srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml-gpu.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app --container-env=PMI_RANK /usr/bin/python3 /app/rismpigpu.py --out /app/store/results &
 launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; done
 

@@ -157,6 +157,27 @@ def test_misuse_is_told_in_one_line_before_anything_is_submitted(words, message)
     assert done.stderr.count("\n") == 1
 
 
+def test_job_finds_the_package_where_neither_it_nor_its_script_lies_there(tmp_path):
+    (tmp_path / "mine.py").write_text("SPACE = {}\n")
+    words = (
+        "--scheduler",
+        "slurm",
+        "--dry-run",
+        "--setup",
+        "module load x",
+        "--",
+        "--space",
+        "ris",
+    )
+    line = f"\nexport PYTHONPATH={ROOT}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+    mine = ("--script", str(tmp_path / "mine.py"), *words)
+    assert f"\nmodule load x{line}" in submitted(*mine).stdout
+    assert line in submitted(*mine, cwd=tmp_path).stdout
+    elsewhere = ("--script", str(ROOT / "rismpi.py"), *words)
+    assert line in submitted(*elsewhere, cwd=tmp_path).stdout
+    assert "PYTHONPATH" not in submitted(*elsewhere).stdout
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     folder = tmp_path / "lab"

@@ -66,6 +66,16 @@ def test_first_link_of_a_chain_begins_whatever_was_before(run):
     assert go_on(run) == 75
 
 
+def test_link_after_one_that_never_started_does_not_try(run):
+    history.note_submitted(run, Submitted("job-1", BEGAN_S, ("7",), Job("slurm", links=3), "/"))
+    assert go_on(run) == 75
+    assert go_on(run, *SINCE) == 1  # the end of the first link
+    assert go_on(run) == 1
+    now_s = history.stuck_s(run) + 1
+    history.note_submitted(run, Submitted("job-2", now_s, ("8",), Job("slurm", links=3), "/"))
+    assert go_on(run) == 75
+
+
 def test_what_is_written_is_read_again(run):
     its = Submitted("job-1", BEGAN_S, ("7", "8"), Job("lsf", mounts=("/a:/b",)), "/here", (2, 5))
     history.note_submitted(run, its)

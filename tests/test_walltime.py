@@ -40,11 +40,20 @@ def test_no_job_has_no_end():
 
 def test_squeue_is_asked_where_the_environment_is_silent(tmp_path, monkeypatch):
     squeue = tmp_path / "squeue"
-    squeue.write_text('#!/bin/sh\n[ "$2" = --jobs=7 ] && echo 29:30\n')
+    squeue.write_text('#!/bin/sh\n[ "$2" = --jobs=7 ] && echo 7 29:30\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert walltime.left_s({"SLURM_JOB_ID": "7"}) == 29 * 60 + 30
     assert walltime.left_s({"SLURM_JOB_ID": "8"}) is None
+
+
+def test_last_element_of_an_array_finds_itself_among_all(tmp_path, monkeypatch):
+    squeue = tmp_path / "squeue"
+    # What Slurm 22.05 answers to --jobs=74144, the third of three elements.
+    squeue.write_text("#!/bin/sh\nprintf '74144 9:57\\n74146 9:57\\n74145 9:57\\n'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert walltime.left_s({"SLURM_JOB_ID": "74144"}) == 9 * 60 + 57
 
 
 def test_the_earlier_limit_counts():

@@ -78,6 +78,30 @@ def test_a_search_runs_as_any_user(engine: Engine, built: Built, store: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["rismpi.lsf", "rismpi-array.lsf"])
+def test_script_of_a_job_of_lsf_runs_as_it_is(
+    engine: Engine, built: Built, store: Path, name: str
+) -> None:
+    """Only the number of ranks, or of shares, is another; the space is a script's, mounted."""
+    script = (images.ROOT / "lsf" / name).read_text()
+    (store / "job.sh").write_text(re.sub(r"\b16\b", "2", script))
+    space = {"filters": [4, 6], "dense_units": 16, "batch_size": [64, 128], "epochs": 1}
+    text = (images.ROOT / "rismpi.py").read_text()
+    (store / "rismpi.py").write_text(
+        re.sub(r"^SPACE = {.*?^}", f"SPACE = {space}", text, flags=re.M | re.S)
+    )
+    mount = f"--volume={store}/rismpi.py:/app/rismpi.py:ro"
+    for index in (1, 2) if "array" in name else (0,):
+        job = {"LSB_JOBID": "7", "LSB_JOBINDEX": index, "LSB_MCPU_HOSTS": "far 2 "}
+        options = [f"--env={variable}={value}" for variable, value in job.items()]
+        options += [f"--env=PATH={FOREIGN_PATH}:/bin", f"--user={images.USER}", "--workdir=/tmp"]
+        words = (built("mpi-ml"), "/bin/bash", "/app/store/job.sh")
+        command = run_command(mount, "--network=host", *options, *words, store=store)
+        done = engine.do(*command, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "finished: 4 of 4 trials, 0 failed" in done.stdout
+
+
 def test_a_stopped_container_leaves_in_good_order(
     engine: Engine, built: Built, store: Path
 ) -> None:

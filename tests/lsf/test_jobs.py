@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 import time
@@ -145,10 +144,3 @@ def test_shortest_job_has_no_warning_that_comes_before_its_start(submitted):
     text = submitted.hpo(*words)
     assert "-wt" not in text
     assert reader.read(text).run_limit_min == 1
-
-
-def test_one_line_command_of_the_guide_is_one_that_lsf_reads():
-    guide = (runs.ROOT / "docs" / "clusters.md").read_text().replace("\\\n", " ")
-    (line,) = [line for line in guide.splitlines() if line.startswith("bsub -G")]
-    its = reader.read_command(shlex.split(line)[1:])
-    assert (its.n_tasks, its.run_limit_min, its.requeue_codes) == (16, 1440, {75})

@@ -499,21 +499,6 @@ def test_mpirun_spans_hosts_through_blaunch(start: Start, tmp_path: Path, launch
     assert (tmp_path / "results" / "mpitest.txt").is_file()
 
 
-def test_shipped_mpitest_job_spans_two_hosts(start: Start, tmp_path: Path) -> None:
-    lsf = start("hostA", "hostB", minute_s=60)
-    text = (ROOT / "lsf" / "mpitest.lsf").read_text()
-    here = {"/usr/local/bin/mpirun": str(MPIRUN), "/usr/bin/python3": sys.executable}
-    here |= {"/app/store/": "", "/app/": f"{ROOT}/"}
-    for inside, path in here.items():
-        assert inside in text
-        text = text.replace(inside, path)
-    job_id = lsf.submit(text, cwd=tmp_path, PYTHONPATH=str(ROOT))
-    assert lsf.wait(job_id)[0].stat == "DONE"
-    assert sorted(lsf.spool.launches.read_text().splitlines()) == ["1 hostA", "1 hostB"]
-    assert "all 2 ranks took part" in (tmp_path / f"mpitest-{job_id}.out").read_text()
-    assert (tmp_path / "mpitest-out" / "mpitest.txt").is_file()
-
-
 def test_killed_mpirun_leaves_no_rank(start: Start, tmp_path: Path) -> None:
     lsf = start("hostA", "hostB")
     text = script(

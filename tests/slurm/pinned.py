@@ -5,10 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from hpo import devices  # noqa: E402  # where the package is has just been said
-from hpo.world import World  # noqa: E402
+from hpo import devices
+from hpo.world import World
 
 PATIENCE_S = 120
 

@@ -134,6 +134,19 @@ def test_two_nodes_finish_and_give_the_same_results(submitted, plain, launcher):
     assert "finished, nothing to submit" in submitted.hpo("resubmit", submitted.out)
 
 
+@pytest.mark.parametrize("script", ["mpitest.py", "rismpi.py"])
+def test_ranks_that_do_not_find_each_other_are_refused_once(slurm, tmp_path, script):
+    """With a wrong --mpi each would be a world of its own, and search all of it."""
+    words = ("srun", "--mpi=none", "--ntasks=2", PYTHON, runs.ROOT / script)
+    done = slurm.run(*words, cwd=tmp_path, check=False, env={"HPO_OUT": str(tmp_path / "out")})
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("srun: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert errors[0].startswith("error: expected 2 ranks, as the launcher started, but this one")
+    assert "srun --mpi=pmi2" in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_status_tells_from_the_files_alone_what_runs(submitted):
     job_id = submitted.submit("--ranks-per-node", 2)
     submitted.wait_until_under_way(job_id)
@@ -188,9 +201,13 @@ def is_warned(process: int) -> bool:
     return any(mask >> (signal.SIGUSR1 - 1) & 1 for mask in pending)
 
 
-def test_search_learns_the_end_of_its_job(submitted):
-    job_id = submitted.submit("--ranks-per-node", 2, "--time", 1)
-    submitted.wait_until(lambda: "this job ends in" in search_log(submitted.out), "told")
+@pytest.mark.parametrize("options", [("--ranks-per-node", 2), ("--array", 2)])
+def test_search_learns_the_end_of_its_job(submitted, options):
+    job_id = submitted.submit(*options, "--time", 1)
+    n_searches = 2 if "--array" in options else 1  # the last has the number of the whole array
+    submitted.wait_until(
+        lambda: search_log(submitted.out).count("this job ends in") == n_searches, "told"
+    )
     submitted.slurm.run("scancel", job_id)
     submitted.end(job_id, "CANCELLED")
 
@@ -268,6 +285,14 @@ def test_job_that_gets_nowhere_is_not_requeued(submitted):
     assert submitted.restarts(job_id) == 0
     assert "unknown hyperparameter 'colour'" in submitted.said()
     assert "another job would not help" in submitted.said()
+
+
+def test_chain_ends_where_a_link_gets_nowhere(submitted, tmp_path):
+    job_id = submitted.submit("--links", 3, search=("--data", wrong(tmp_path)))
+    for link in range(3):
+        submitted.end(str(int(job_id) + link), "FAILED")
+    assert submitted.said().count("error: ") == 1  # the others have not tried
+    assert submitted.said().count("another job would not help") == 3
 
 
 def test_wait_tells_what_became_of_the_job(submitted, tmp_path):
