@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet.show_anything()
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["search"]:
-        return cli.main(None, words[1:])
+        on_gpus = words[1:3] == ["--device", "gpu"]
+        return cli.main(None, words[3 if on_gpus else 1 :], device="gpu" if on_gpus else "cpu")
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))

@@ -25,6 +25,11 @@ _MEMORY = re.compile(r"([1-9][0-9]*)(MB|GB|TB)")
 _TESTS_MPI = "mpitest.py"
 
 
+# What stands in place of a script where the search is of users' own code, which has none.
+MODULE = "-m hpo search"
+MODULE_ON_GPUS = f"{MODULE} --device gpu"
+
+
 @dataclass(frozen=True)
 class Job:
     """What a person decides about a job; see `hpo submit --help` for what each means.

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from hpo.errors import ExitCode
-from hpo.job import Job
+from hpo.job import MODULE, Job
 
 # How long before the job's end the ranks are told. A graph call lasts up to 5 s, Slurm looks at
 # times every 30 s, and what is saved may be large.
@@ -210,7 +210,8 @@ def _program(job: Job) -> list[str]:
     """Give the words of one rank."""
     out = job.out_inside()
     options = ["--out", out, *job.arguments] if job.searches else [out]
-    return [job.python, job.script, *options]
+    is_module = job.script.startswith(MODULE)
+    return [job.python, *(job.script.split() if is_module else [job.script]), *options]
 
 
 def _launch(job: Job) -> list[str]:

@@ -13,7 +13,7 @@ from hpo import mounts, options, plan, resolve, spacefile, spaceyaml
 from hpo.classifier import Classifier
 from hpo.contract import Objective
 from hpo.errors import InputError
-from hpo.job import Job
+from hpo.job import MODULE, MODULE_ON_GPUS, Job
 from hpo.options import Options
 
 _INSIDE = re.compile(r"(.*?)(:[^/]*)?")  # a file, and what of it: a section, a row
@@ -35,15 +35,19 @@ def search(job: Job) -> None:
     for option, instead in _ELSEWHERE:
         if any(word.split("=")[0] == option for word in job.arguments):
             raise InputError(f"{option}: expected {instead}, found it among the search's options")
-    device = "gpu" if Path(job.script).name == "rismpigpu.py" else "cpu"
+    is_on_gpus = job.script == MODULE_ON_GPUS or Path(job.script).name == "rismpigpu.py"
+    device = "gpu" if is_on_gpus else "cpu"
     chosen = options.parse([*job.arguments, "--out", job.out], is_first=True, device=device)
     if job.container != "none":
         _check_through_mounts(job, chosen)
         return
     for option, path in _data(chosen):
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise InputError(f"{option} {path}: expected a file, found none")
-    if not Path(job.script).is_file():
+    file = (chosen.objective or "").rpartition(":")[0]
+    if file.endswith(".py") and not Path(file).is_file():
+        raise InputError(f"--objective {chosen.objective}: expected a file {file}, found none")
+    if not job.script.startswith(MODULE) and not Path(job.script).is_file():
         raise InputError(f"--script {job.script}: expected the search's script, found none here")
     own: Mapping[str, object] = {}
     if chosen.space is None:

@@ -17,7 +17,7 @@ from hpo import commandline, history, jobfile, scheduler, sitefile
 from hpo import job as jobs
 from hpo.errors import ExitCode, InputError
 from hpo.history import Submitted
-from hpo.job import Job
+from hpo.job import MODULE, MODULE_ON_GPUS, Job
 from hpo.rundir import RunDir, stamp, write_whole
 
 POLL_S = 5.0
@@ -185,8 +185,14 @@ def _job(arguments: argparse.Namespace) -> Job:
                 " --scheduler or --site (--dry-run needs no scheduler)"
             )
         chosen["scheduler"] = found
-    entry = _ENTRIES[bool(chosen.get("gpus_per_node"))]
-    chosen.setdefault("script", entry)
+    on_gpus = bool(chosen.get("gpus_per_node"))
+    is_own = any(
+        word.split("=")[0] in ("--objective", "--command") for word in arguments.arguments
+    )
+    if is_own and "script" not in chosen and chosen.get("container", "none") == "none":
+        chosen["script"] = MODULE_ON_GPUS if on_gpus else MODULE
+        chosen.setdefault("name", "hpo")
+    chosen.setdefault("script", _ENTRIES[on_gpus])
     chosen.setdefault("name", Path(chosen["script"]).stem)
     if chosen.get("container", "none") != "none":
         _settle_in_image(chosen)

@@ -325,3 +325,21 @@ def test_directory_in_a_containers_own_layer_is_known():
     assert not container.is_in_layer("/app/store/results", mounts)
     assert not container.is_in_layer("/tmp/results", mounts)
     assert not container.is_in_layer("/home/me", ["/dev/sda1 / ext4 rw 0 0"])
+
+
+def test_code_of_ones_own_needs_no_script(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text("def train(config): return 1\n")
+    Path("space.yaml").write_text("rate: [1, 2]\n")
+    words = ["submit", "--scheduler", "slurm", "--dry-run", "--out", "runs"]
+    own = ["--", "--objective", "train.py:train", "--space", "space.yaml"]
+    assert commands.main([*words, *own]) == 0
+    line = "python -m hpo search --out runs --objective train.py:train --space space.yaml"
+    assert line in capsys.readouterr().out
+    assert commands.main([*words, "--gpus-per-node", "1", *own]) == 0
+    assert "python -m hpo search --device gpu --out runs" in capsys.readouterr().out
+    Path("train.py").unlink()
+    assert commands.main([*words, *own]) == 2
+    assert capsys.readouterr().err == (
+        "error: --objective train.py:train: expected a file train.py, found none\n"
+    )
