@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
 
-.PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-images images
-.PHONY: check format clean jobfiles bench bench-costs bench-kaggle bench-memory bench-peers
-.PHONY: bench-pruning bench-threads scaling simulate
+.PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
+.PHONY: test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
+.PHONY: bench-peers bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -28,6 +28,9 @@ test-kill: .venv/tests ## kill searches at many random moments
 
 test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampler that needs PyTorch
 	$(BIN)/python -m pytest tests/mpi/test_backends.py tests/test_model_based.py
+
+test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
+	$(BIN)/python -m pytest tests/frameworks
 
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
@@ -101,6 +104,10 @@ clean:
 
 .venv/backends: requirements-backends.txt .venv/tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-backends.txt
+	@touch $@
+
+.venv/frameworks: requirements-examples.txt .venv/backends
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-examples.txt
 	@touch $@
 
 .venv/images: requirements-images.txt .venv/tests
