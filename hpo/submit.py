@@ -186,10 +186,7 @@ def _job(arguments: argparse.Namespace) -> Job:
             )
         chosen["scheduler"] = found
     on_gpus = bool(chosen.get("gpus_per_node"))
-    is_own = any(
-        word.split("=")[0] in ("--objective", "--command") for word in arguments.arguments
-    )
-    if is_own and "script" not in chosen and chosen.get("container", "none") == "none":
+    if "script" not in chosen and _needs_no_script(arguments.arguments, _ENTRIES[on_gpus], chosen):
         chosen["script"] = MODULE_ON_GPUS if on_gpus else MODULE
         chosen.setdefault("name", "hpo")
     chosen.setdefault("script", _ENTRIES[on_gpus])
@@ -201,6 +198,14 @@ def _job(arguments: argparse.Namespace) -> Job:
             chosen["setup"] = _virtual_environment()
         chosen["setup"] = (*chosen.get("setup", ()), *_package_path(chosen["script"]))
     return Job(**chosen)
+
+
+def _needs_no_script(words: Sequence[str], entry: str, chosen: Mapping[str, Any]) -> bool:
+    """Tell whether a search outside containers is started by `python -m hpo search`."""
+    options = {word.split("=")[0] for word in words}
+    is_own = bool(options & {"--objective", "--command"})
+    is_elsewhere = "--space" in options and not Path(entry).exists()
+    return chosen.get("container", "none") == "none" and (is_own or is_elsewhere)
 
 
 def _settle_in_image(chosen: dict[str, Any]) -> None:

@@ -7,6 +7,6 @@ set -- --data data/train.csv --space params.yaml:train
 
 if [ -n "${SUBMIT-}" ]; then
   # shellcheck disable=SC2086 # they are several words
-  exec python -m hpo submit --wait --script search.py --out "$out" $SUBMIT -- "$@"
+  exec python -m hpo submit --wait --out "$out" $SUBMIT -- "$@"
 fi
-exec mpirun -np "${NP:-2}" python search.py --out "$out" "$@"
+exec mpirun -np "${NP:-2}" python -m hpo search --out "$out" "$@"

@@ -69,7 +69,7 @@ def test_repro_goes_on_with_an_unfinished_search(pipeline: Pipeline) -> None:
     pipeline.set("[8, 16]", "[8, 16, 24, 32]")
     words = ["--data", "data/train.csv", "--space", "params.yaml:train", "--out", RUN]
     half = subprocess.run(
-        runs.command(1, "search.py", *words, "--shard", "2/2"),
+        runs.command(1, "-m", "hpo", "search", *words, "--shard", "2/2"),
         cwd=pipeline.folder,
         env=pipeline.env,
         check=False,
@@ -104,7 +104,9 @@ def test_queued_experiments_run_apart_from_the_workspace(queue: Pipeline) -> Non
 
 def test_job_file_of_the_stage_can_be_looked_at(finished: Pipeline) -> None:
     job = finished.run("sh", "search.sh", RUN, SUBMIT="--dry-run --scheduler slurm --time 60")
-    assert f" python search.py --out {RUN} --data data/train.csv --space params.yaml:train" in job
+    assert (
+        f" python -m hpo search --out {RUN} --data data/train.csv --space params.yaml:train" in job
+    )
 
 
 def test_stage_waits_for_its_job(pipeline: Pipeline, tmp_path: Path) -> None:
