@@ -78,8 +78,8 @@ class FunctionObjective(Objective):
         self._given_version = value
 
     def check(self, options: Options) -> None:
-        for name in ("test", "refit"):
-            if getattr(options, name):
+        for name in ("test", "refit", "precision", "deterministic"):
+            if getattr(options, name) != getattr(Options, name):
                 raise InputError(
                     f"--{name}: expected the built-in networks, found an objective of one's own"
                 )

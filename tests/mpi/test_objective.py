@@ -396,3 +396,36 @@ def test_the_built_in_networks_train_on_one_rank(tmp_path: Path) -> None:
     done = runs.search(2, tmp_path / "results", "--ranks-per-trial", 2)
     assert done.returncode == 2
     assert "the built-in networks train on one rank each" in done.stderr
+
+
+SHARE = """
+import numpy as np
+from hpo import prepared
+from hpo.world import World
+
+prepared.SHARE_FROM_BYTES, prepared._CHUNK_BYTES = 1, 1000
+world = World()
+arrays = {
+    "long": np.arange(10007, dtype=np.int16)[::2],
+    "empty": np.empty((0, 3)),
+    "scalar": np.float64(3),
+    "text": np.array([["x", "yz"]]),
+}
+found = prepared.share(world, "none", arrays if world.is_root else None)
+assert list(found.arrays) == list(arrays)
+for name, array in found.arrays.items():
+    assert array.shape == np.shape(arrays[name]) and array.dtype == np.asarray(arrays[name]).dtype
+    assert np.array_equal(array, arrays[name]) and not array.flags.writeable
+assert len(set(world.all_gather(found.fingerprint))) == 1
+world.meet()
+del found, array
+world.close()
+print("good", flush=True)
+"""
+
+
+@pytest.mark.parametrize("n_ranks", [1, 3])
+def test_arrays_of_any_kind_reach_all_ranks_as_they_were(tmp_path: Path, n_ranks: int) -> None:
+    done = runs.run(n_ranks, "-c", SHARE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("good") == n_ranks
