@@ -352,6 +352,9 @@ def train(config, trial):
         if Path("interrupt").exists() and epoch == 1 and group.rank == 1:
             Path("interrupt").unlink()
             os.kill(os.getpid(), signal.SIGUSR1)  # a member is told to stop
+        if Path("die").exists() and epoch == 1 and group.rank == 1:
+            Path("die").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
         if config["wrong"] == "member raises" and epoch == 1 and not group.is_leader:
             raise ValueError("a member's")
         if config["wrong"] == "member returns" and epoch == 1 and not group.is_leader:
@@ -382,6 +385,15 @@ def test_a_member_that_is_told_to_stop_stops_all(tmp_path: Path) -> None:
     done = search(4, folder, "--ranks-per-trial", 2)
     assert done.returncode == 0, done.stderr
     assert [row["score"] for row in runs.rows(folder / "results")] == ["9.0", "9.0"]
+
+
+def test_a_member_that_dies_costs_the_trials_under_way(tmp_path: Path) -> None:
+    folder = lay(tmp_path, GROUP, "wrong: ['', '-', '+']\n")
+    (folder / "die").touch()
+    assert search(2, folder, "--ranks-per-trial", 2).returncode not in (0, 75)
+    done = search(2, folder, "--ranks-per-trial", 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["score"] for row in runs.rows(folder / "results")] == ["9.0", "9.0", "9.0"]
 
 
 def test_a_search_of_groups_is_another_one(tmp_path: Path) -> None:
