@@ -13,14 +13,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
-__init__ augment container cost errors imagefile launcher mounts quiet rundir schedules
-sharedmemory stopping trial updates usage
+__init__ augment container cost errors imagefile launcher mounts process quiet rundir
+schedules sharedmemory stopping trial updates usage
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
-epochs finals halving job journal lock order proposals record rules scheduler seeds source world
+epochs finals halving job journal lock order proposals record rules scheduler seeds source
+world
 
-cores datafile devices engine expression groups history jobfile models pruning report schedule
-sitefile space state
+cores datafile devices engine expression groups history jobfile models pruning report
+schedule sitefile space state
 
 climb data progress refinements terms walltime written
 
