@@ -18,7 +18,7 @@ schedules sharedmemory stopping trial updates usage
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving job journal lock order proposals record rules scheduler seeds source
-world
+template world
 
 cores datafile devices engine expression groups history jobfile models pruning report
 schedule sitefile space state
