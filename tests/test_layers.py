@@ -20,7 +20,7 @@ architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile 
 epochs finals halving job journal lock order proposals record rules scheduler seeds source
 template world
 
-cores datafile devices engine expression groups history jobfile models pruning report
+cores datafile devices engine expression groups history jobfile metriclines models pruning report
 schedule sitefile space state
 
 climb data progress refinements terms walltime written
