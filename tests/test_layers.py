@@ -23,7 +23,7 @@ template world
 cores datafile devices engine expression groups history jobfile metriclines models pruning report
 schedule sitefile space state
 
-climb data progress refinements terms walltime written
+climb commandfiles data progress refinements terms walltime written
 
 draw graph hyperparameters plain prepared spaceyaml
 
@@ -32,7 +32,7 @@ train
 
 asking bestmodel contract sampling spacefile
 
-attempt classifier finalists function resolve todo
+attempt classifier finalists function program resolve todo
 
 objectives publish worker
 
