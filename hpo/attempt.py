@@ -214,6 +214,10 @@ class Attempt:
         self._is_restored = True
         return True
 
+    def rewind(self, n_epochs: int) -> None:
+        del self.progress.history[n_epochs:]
+        self._hooks.say(f"goes back to the end of epoch {n_epochs}")
+
     def report(self, told: object, *, is_last: bool = False) -> None:
         if is_last and told is None and self.n_epochs:
             return  # all has been reported
@@ -349,6 +353,9 @@ class Follower:
             return False
         load(self._order.saved)
         return True
+
+    def rewind(self, n_epochs: int) -> None:
+        self._decision = self._decision._replace(n_epochs=n_epochs)
 
     def report(self, told: object, *, is_last: bool = False) -> None:
         if is_last and told is None and self.n_epochs:

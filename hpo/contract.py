@@ -147,6 +147,9 @@ class Reporter(Protocol):
     def restore(self, load: Save) -> bool:
         """Call `load` with the folder of the trial's checkpoint, if there is one."""
 
+    def rewind(self, n_epochs: int) -> None:
+        """Take back all reports but the first so many."""
+
     def ready(self) -> None:
         """Let the trial's seconds begin now."""
 
@@ -244,6 +247,13 @@ class Context:
         """
         self.saves = save
         return self._reporter.restore(load)
+
+    def rewind(self, n_epochs: int) -> None:
+        """Take back all reports but the first so many: the trial goes on from there.
+
+        For those that keep checkpoints of their own, which may be older than what was reported.
+        """
+        self._reporter.rewind(n_epochs)
 
     def keep(self, save: Save) -> None:
         """Say how to write the trained model into an empty folder.

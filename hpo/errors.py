@@ -4,6 +4,7 @@ HpoError
 ├── InputError      what the user gave does not fit: options, space, data, run directory
 ├── FilesError      a file of the run directory cannot be written
 ├── LockLostError   another start has taken over this run directory
+├── CommandError    one trial's command ended badly (a result, no end)
 ├── DivergedError   one trial's loss is no number any more, or too large (a result, no end)
 └── ContractError   one trial's objective told what is no result (a result, no end)
 """
@@ -38,6 +39,10 @@ class LockLostError(HpoError):
 
 class FilesError(HpoError):
     """A file of the run directory cannot be read or written."""
+
+
+class CommandError(HpoError):
+    """A trial's command has failed; another try may help."""
 
 
 class DivergedError(HpoError):

@@ -21,6 +21,18 @@ _PLACE_AND_NUMBER = (
     ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
 )
 
+# What launchers and schedulers tell the ranks of an MPI program about it and its nodes: the
+# process managers of MPICH, Intel MPI, Open MPI, MVAPICH and Cray; LSF's and Slurm's hosts.
+_OF_A_LAUNCH = (
+    *("PMI", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIEXEC_", "OMPI_", "ORTE_", "PRTE_", "PRRTE_"),
+    *("MV2_COMM_WORLD_", "PALS_", "ALPS_", "LSB_", "SLURM", "SRUN_"),
+)
+# What of these speaks of the job, and makes no program believe that it is one of several tasks.
+_OF_THE_JOB = (
+    *("SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
+    *("SLURM_CLUSTER_NAME", "SLURM_SUBMIT_DIR", "SLURM_TMPDIR", "SLURM_CPUS_PER_TASK"),
+)
+
 
 def promised(environ: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     """Give this process's rank and the number of ranks that its launcher started, if one did."""
@@ -55,6 +67,18 @@ def _per_node(text: str) -> list[int]:
 def is_open_mpi(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether Open MPI's mpirun has started this process."""
     return "OMPI_COMM_WORLD_RANK" in environ
+
+
+def without(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Leave out what would make another program think that it is a rank of this one.
+
+    An MPI program that is started with the rest begins a world of its own, on this node.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _OF_THE_JOB or not name.startswith(_OF_A_LAUNCH)
+    }
 
 
 def is_first(environ: Mapping[str, str] = os.environ) -> bool:

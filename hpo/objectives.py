@@ -12,6 +12,10 @@ def chosen(options: Options) -> Objective:
     Raises:
         InputError: if it cannot be had.
     """
+    if options.command is not None:
+        from hpo.program import Program
+
+        return Program(options.command, options.objective_version)
     if options.objective is None:
         from hpo.classifier import Classifier  # what reads images and knows Keras's names
 

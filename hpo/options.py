@@ -41,6 +41,7 @@ class Options:
     seed: int = 33
     threads: int = 1
     retries: int = 1
+    trial_time_limit_min: float | None = None
     out: str = USUAL_OUT
     fresh: bool = False
     time_limit_min: float | None = None
@@ -112,6 +113,8 @@ def _check_objective(options: Options) -> None:
         raise InputError(
             "--objective-version: expected --objective or --command beside it, found neither"
         )
+    if options.trial_time_limit_min is not None and options.command is None:
+        raise InputError("--trial-time-limit: expected --command beside it, found none")
 
 
 def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
@@ -210,6 +213,13 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         type=_minutes,
         dest="time_limit_min",
         help="stop in good order before this many minutes have passed",
+    )
+    add(
+        "--trial-time-limit",
+        metavar="MIN",
+        type=_minutes,
+        dest="trial_time_limit_min",
+        help="with --command: end a trial's program after this many minutes; the trial has failed",
     )
     add("--retry-failed", action="store_true", help="train failed trials again")
     add(

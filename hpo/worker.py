@@ -14,7 +14,7 @@ from hpo.attempt import MAX_ERROR_CHARS, Attempt, Ending, Hooks
 from hpo.checkpoint import Checkpoint
 from hpo.contract import Objective, Setting
 from hpo.epochs import Progress
-from hpo.errors import ContractError, DivergedError, FilesError, LockLostError
+from hpo.errors import CommandError, ContractError, DivergedError, FilesError, LockLostError
 from hpo.groups import Group
 from hpo.order import Job
 from hpo.report import settings_text
@@ -234,7 +234,10 @@ class Worker:
 
 
 def _traceback(error: Exception) -> str:
-    return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+    """Say what was raised and where; of another program, its own words matter."""
+    is_told = isinstance(error, CommandError)
+    text = str(error) if is_told else "".join(traceback.format_exception(error))
+    return text[-MAX_ERROR_CHARS:]
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
-__init__ augment container cost errors imagefile launcher mounts quiet rundir schedules
-sharedmemory stopping trial updates usage
+__init__ augment container cost errors imagefile launcher mounts process quiet rundir
+schedules sharedmemory stopping trial updates usage
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
-epochs finals halving job journal lock order proposals record rules scheduler seeds source world
+epochs finals halving job journal lock order proposals record rules scheduler seeds source
+template world
 
-cores datafile devices engine expression groups history jobfile models pruning report schedule
-sitefile space state
+cores datafile devices engine expression groups history jobfile metriclines models pruning report
+schedule sitefile space state
 
-climb data progress refinements terms walltime written
+climb commandfiles data progress refinements terms walltime written
 
 draw graph hyperparameters plain prepared spaceyaml
 
@@ -31,7 +32,7 @@ train
 
 asking bestmodel contract sampling spacefile
 
-attempt classifier finalists function resolve todo
+attempt classifier finalists function program resolve todo
 
 objectives publish worker
 

@@ -261,3 +261,11 @@ def test_parse_help_is_printed_by_the_first_rank_only(capsys, option):
         printed.append(capsys.readouterr().out)
     assert printed[0]
     assert printed[1] == ""
+
+
+def test_parse_trial_time_limit_is_of_a_command():
+    assert refusal("--trial-time-limit", "5") == (
+        "--trial-time-limit: expected --command beside it, found none"
+    )
+    argv = ["--command", "sh {spec}", "--space", "space.yaml", "--trial-time-limit", "0.5"]
+    assert parse(argv, is_first=True).trial_time_limit_min == 0.5
