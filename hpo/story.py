@@ -135,7 +135,7 @@ def _crew(world: World, options: Options) -> _Crew:
             f" {world.size}; start {f'{fewer} or {more}' if fewer else more}"
         )
     if k == 1:
-        return _Crew(Group(world.split(world.rank)), world)
+        return _Crew(Group(world.alone()), world)
     group = Group(world.split(world.rank // k))
     leaders = world.split(int(not group.is_leader))
     return _Crew(group, leaders if group.is_leader else None)

@@ -272,6 +272,14 @@ class World:
         its.host, its.is_root, its._windows = self.host, its.rank == 0, []
         return its
 
+    def alone(self) -> World:
+        """Give the world of this rank only; nobody has to take part."""
+        its: World = object.__new__(World)
+        its._comm = None if self._comm is None else MPI.COMM_SELF
+        its.rank, its.size, its.is_root = 0, 1, True
+        its.host, its._windows = self.host, []
+        return its
+
     @property
     def comm(self) -> MPI.Intracomm | None:
         """The communicator, for code that speaks MPI itself; None without MPI."""
