@@ -24,7 +24,7 @@ from hpo.checkpoint import Checkpoint
 from hpo.contract import Context, Leave, Objective, Save, Setting, drive
 from hpo.epochs import Epoch, Progress, measured
 from hpo.errors import ContractError, FilesError, LockLostError
-from hpo.groups import Group, MemberError, Place, Told
+from hpo.groups import Group, MemberError, Place, Told, cause
 from hpo.rundir import write_folder
 from hpo.stopping import Stop
 from hpo.trial import Aim, Config
@@ -173,10 +173,10 @@ class Attempt:
         except Exception as raised:
             error = self._failure or raised
         others = self._end(error)
+        if others is not None and (error is None or isinstance(error, MemberError)):
+            raise MemberError(others)
         if error is not None:
             raise error
-        if others is not None:
-            raise MemberError(others)
         return self._ending
 
     def keep(self, path: Path) -> None:
@@ -321,9 +321,9 @@ class Attempt:
         """Wait until the others have come to their end; give what went wrong there."""
         if self._group.size == 1:
             return None
-        told = _end(self._group, Told(Place.END, error=_text(error)))
+        told = _end(self._group, _ended(error))
         self._heed(told)
-        return next((its.error for its in told[1:] if its.error), None)
+        return cause(told[1:])
 
     def _heed(self, told: list[Told]) -> None:
         for stop in filter(None, (its.stop for its in told)):
@@ -366,7 +366,7 @@ class Follower:
             raise Leave
 
     def end(self, error: BaseException | None) -> None:
-        _end(self._group, Told(Place.END, error=_text(error), stop=self._stop.reason))
+        _end(self._group, _ended(error)._replace(stop=self._stop.reason))
 
 
 def _end(group: Group, mine: Told) -> list[Told]:
@@ -408,7 +408,8 @@ def dismiss(group: Group) -> None:
     group.tell(_NO_ORDER)
 
 
-def _text(error: BaseException | None) -> str | None:
+def _ended(error: BaseException | None) -> Told:
     if error is None:
-        return None
-    return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+        return Told(Place.END)
+    text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+    return Told(Place.END, error=text, is_of_another=isinstance(error, MemberError))

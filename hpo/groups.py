@@ -7,7 +7,7 @@ ended the trial, leaves none of them waiting.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from hpo.world import World
@@ -29,7 +29,14 @@ class Told(NamedTuple):
     place: Place
     value: Any = None
     error: str | None = None
+    is_of_another: bool = False  # whether the error only follows from another rank's
     stop: str | None = None  # why, if this rank was told to stop
+
+
+def cause(told: Sequence[Told]) -> str | None:
+    """Give what went wrong, if anything did, from a rank where it began."""
+    failed = [its for its in told if its.error]
+    return min(failed, key=lambda its: its.is_of_another).error if failed else None
 
 
 class MemberError(Exception):
@@ -95,7 +102,7 @@ class Group:
         told = self._world.all_gather(mine)
         places = {its.place for its in told}
         if len(places) > 1 and mine.place is not Place.END:
-            wrong = next((its.error for its in told if its.error), None)
+            wrong = cause(told)
             ended = "a rank of its group ended the trial before the others"
             apart = "the ranks of its group were not at the same step"
             raise MemberError(wrong or (ended if Place.END in places else apart))
