@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hpo.call import search as search
     from hpo.contract import Context as Context
     from hpo.contract import Leave as Leave
+    from hpo.dataparallel import keras_data_parallel as keras_data_parallel
+    from hpo.dataparallel import torch_process_group as torch_process_group
     from hpo.function import objective as objective
 
 __version__ = "0.1.0"
@@ -22,8 +24,10 @@ _HOMES = {
     "Answer": "call",
     "Context": "contract",
     "Leave": "contract",
+    "keras_data_parallel": "dataparallel",
     "objective": "function",
     "search": "call",
+    "torch_process_group": "dataparallel",
 }
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
 __init__ augment container cost errors imagefile launcher mounts process quiet rundir
-schedules sharedmemory stopping trial updates usage
+schedules sharedmemory sockets stopping trial updates usage
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving job journal lock order proposals record rules scheduler seeds source
@@ -23,7 +23,7 @@ template world
 cores datafile devices engine expression groups history jobfile metriclines models pruning report
 schedule sitefile space state
 
-climb commandfiles data progress refinements terms walltime written
+climb commandfiles data meeting progress refinements terms walltime written
 
 draw graph hyperparameters plain prepared spaceyaml
 
@@ -32,7 +32,7 @@ train
 
 asking bestmodel contract sampling spacefile
 
-attempt classifier finalists function program resolve todo
+attempt classifier dataparallel finalists function program resolve todo
 
 objectives publish worker
 
@@ -55,10 +55,10 @@ DOORS = {
     "mpi4py": {"world"},
     "optuna": {"model_based"},
     "scipy": {"draw"},
-    "keras": {"models", "plain"},
+    "keras": {"dataparallel", "models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
-    "jax": {"plain"},
-    "torch": {"plain"},
+    "jax": {"dataparallel", "plain"},
+    "torch": {"dataparallel", "plain"},
 }
 FOREIGN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
 
