@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from hpo import spaceyaml
+from hpo import expression, spaceyaml
 from hpo.document import NOT_YAML, plain_values
 from hpo.errors import InputError
 from hpo.written import Part, Written
@@ -143,7 +143,7 @@ def _given(cell: Any) -> Any:
 
 
 def _value(cell: Any) -> Any:
-    """Read a cell as YAML has it: a number, true, false, null, a list; else a text."""
+    """Read a cell as YAML has it: a number, true, false, null, a list; a tuple; else a text."""
     if not isinstance(cell, str):
         return cell
     text = cell.strip()
@@ -151,9 +151,20 @@ def _value(cell: Any) -> Any:
         return _WORDS[text]
     if _NUMBER.fullmatch(text):
         return float(text) if set(text) & set(".eE") else int(text)
+    if text.startswith("("):
+        return _tuple(text)
     if not text.startswith("["):
         return text
     try:
         return plain_values(YAML(typ="safe", pure=True).load(text))
     except NOT_YAML:
         return text
+
+
+def _tuple(text: str) -> Any:
+    """Read a tuple as Python writes it; give what is none as a text."""
+    try:
+        found = expression.evaluate(text)
+    except InputError:
+        return text
+    return found if isinstance(found, list) else text

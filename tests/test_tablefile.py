@@ -141,6 +141,23 @@ def test_cells_are_read_as_yaml_has_them(tmp_path):
     assert repr(found) == ("{'a': True, 'b': None, 'c': 1000.0, 'd': -5, 'e': 'yes', 'f': 0.5}")
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("(3e-3, 1e-3)", [0.003, 0.001]),
+        (" (500,) ", [500]),
+        ("()", []),
+        ("(3e-3)", "(3e-3)"),
+        ("(fast, slow)", "(fast, slow)"),
+        ("(2 ** 99999, 1)", "(2 ** 99999, 1)"),
+        ("(a) and (b)", "(a) and (b)"),
+    ],
+)
+def test_tuple_in_a_cell_is_a_list_and_what_looks_like_one_a_text(tmp_path, cell, value):
+    table = workbook(tmp_path / "table.xlsx", ["strategy"], [cell])
+    assert list(spacefile.read(str(table)).grid({}, {})) == [{"strategy": value}]
+
+
 def test_set_adds_to_all_rows(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("seed,filters\n1,8\n2,8\n")
