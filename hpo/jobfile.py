@@ -31,6 +31,7 @@ def text(job: Job, written_by: str | None = None) -> str:
         ["#!/bin/bash", *_comment(written_by or ""), *_before(job)],
         [] if job.interactive else _head(job),
         list(_end(job)),
+        list(_network(job)),
         list(job.setup),
         [_interactive(job)] if job.interactive else list(_body(job)),
     ]
@@ -162,6 +163,18 @@ def _end(job: Job) -> Iterator[str]:
 def _lost_s(job: Job) -> int:
     """Give the time that has passed before the first line of a job: pulling its image."""
     return min(60 * PULL_MIN, 60 * job.time_min // 4) if job.container == "docker" else 0
+
+
+def _network(job: Job) -> Iterator[str]:
+    """Have MPICH's nodes tell each other short addresses, where Slurm hands them on.
+
+    Over UCX each tells four kilobytes, of which most is whatever lies behind in memory, and
+    Slurm's PMI reads no request of more than 1,024 characters: now and then ranks wait for ever.
+    https://github.com/SchedMD/slurm/blob/master/src/plugins/mpi/pmi2/pmi1.c, handle_pmi1_cmd
+    """
+    if job.nodes > 1 and _launch(job)[:1] == ["srun"]:
+        yield "# Over UCX, MPICH's addresses may be longer than what Slurm's PMI reads at once."
+        yield 'export MPIR_CVAR_CH4_NETMOD="${MPIR_CVAR_CH4_NETMOD:-ofi}"'
 
 
 def _body(job: Job) -> Iterator[str]:

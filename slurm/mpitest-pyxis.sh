@@ -12,4 +12,7 @@
 #SBATCH --output=mpitest-%j.out
 #SBATCH --no-requeue
 
+# Over UCX, MPICH's addresses may be longer than what Slurm's PMI reads at once.
+export MPIR_CVAR_CH4_NETMOD="${MPIR_CVAR_CH4_NETMOD:-ofi}"
+
 srun --mpi=pmi2 --kill-on-bad-exit=1 --container-image=/storage2/fs1/LAB/Active/mpi-ml.sqsh --container-mounts=/storage2/fs1/LAB/Active:/app/store --container-workdir=/app --container-env=PMI_RANK /usr/bin/python3 /app/mpitest.py /app/store/mpitest-out

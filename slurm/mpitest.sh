@@ -12,6 +12,9 @@
 #SBATCH --output=mpitest-%j.out
 #SBATCH --no-requeue
 
+# Over UCX, MPICH's addresses may be longer than what Slurm's PMI reads at once.
+export MPIR_CVAR_CH4_NETMOD="${MPIR_CVAR_CH4_NETMOD:-ofi}"
+
 source .venv/bin/activate
 
 srun --mpi=pmi2 --kill-on-bad-exit=1 python mpitest.py mpitest-out

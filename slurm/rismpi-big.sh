@@ -14,6 +14,9 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 
+# Over UCX, MPICH's addresses may be longer than what Slurm's PMI reads at once.
+export MPIR_CVAR_CH4_NETMOD="${MPIR_CVAR_CH4_NETMOD:-ofi}"
+
 source .venv/bin/activate
 
 began=$(date +%s)

@@ -14,6 +14,9 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 
+# Over UCX, MPICH's addresses may be longer than what Slurm's PMI reads at once.
+export MPIR_CVAR_CH4_NETMOD="${MPIR_CVAR_CH4_NETMOD:-ofi}"
+
 began=$(date +%s)
 # MPICH names shared memory after job and step: a kill may have left this one's.
 [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" \
