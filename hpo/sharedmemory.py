@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 FOLDER = "/dev/shm"
 # MPICH takes a little more for each rank of a node when it starts, if there are several.
@@ -46,9 +49,34 @@ class Room:
 
 
 def room() -> Room:
-    """Look at this node."""
+    """Look at this node. What ranks of the same launcher have taken already counts as free."""
     try:
         found = os.statvfs(FOLDER)
     except OSError:
         return Room(0, 0)
-    return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    free_bytes = found.f_bavail * found.f_frsize + _taken_bytes(_launched_s())
+    return Room(found.f_blocks * found.f_frsize, free_bytes)
+
+
+def _taken_bytes(since_s: float) -> int:
+    """Add up what MPI has taken for this user's processes since some time."""
+    taken = 0
+    for path in (*Path(FOLDER).glob("mpich_*"), *Path(FOLDER).glob("ucx_*")):
+        with suppress(OSError):  # gone meanwhile
+            its = path.stat()
+            is_ours = its.st_uid == os.geteuid() and its.st_mtime >= since_s
+            taken += is_ours * its.st_blocks * 512
+    return taken
+
+
+def _launched_s() -> float:
+    """Give the time at which the process that started this one began; now, if it is unknown."""
+    try:
+        # The command's name, in brackets, may hold anything; start time is field 22 of all.
+        fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf(
+            "SC_CLK_TCK"
+        )
+        return time.time() - age_s
+    except (OSError, AttributeError, IndexError, ValueError):
+        return time.time()

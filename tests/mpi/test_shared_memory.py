@@ -32,6 +32,7 @@ def run(size_mb: int, *words: object, cwd: Path, used_mb: int = 0) -> subprocess
     script = (
         f"mount -t tmpfs -o size={size_mb}m tmpfs /dev/shm"
         f" && head -c {used_mb}m /dev/zero > /dev/shm/mpich_shm_old"
+        " && touch -d '10 seconds ago' /dev/shm/mpich_shm_old"
         ' && exec "$@"'
     )
     return subprocess.run(
