@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from hpo import __version__
 from hpo.commandline import USUAL_OUT, Parser, at_least, default_out
@@ -119,8 +121,10 @@ def _check_objective(options: Options) -> None:
 
 def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
     """Describe the options of a search."""
+    is_module = Path(sys.argv[0]).name == "__main__.py"
     parser = Parser(
-        description="Search hyperparameters of Keras networks over MPI:"
+        prog="python -m hpo search" if is_module else None,
+        description="Search hyperparameters over MPI, of Keras networks or of code of one's own:"
         " mpirun -np N python rismpi.py [options]",
         epilog=EPILOG,
         allow_abbrev=False,
