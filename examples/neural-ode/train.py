@@ -87,7 +87,8 @@ class NeuralODE(eqx.Module):
             y0=y0,
             stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-6),
             saveat=diffrax.SaveAt(ts=t),
-            throw=False,  # a field too wild to be followed ends as an infinite loss: diverged
+            max_steps=512,
+            throw=False,  # a field too wild to be followed is an infinite loss: it has diverged
         ).ys
 
 

@@ -114,8 +114,8 @@ def test_model_is_that_of_the_best_report(searched: Path) -> None:
     ).stdout
     best = min(float(row["score"]) for row in runs.rows(searched))
     assert float(told) == pytest.approx(best, rel=1e-4)
-    # Populations that stay as they are at first differ from the true ones by more.
-    assert best < 0.5
+    # Populations that stay as they are at first come to 0.356.
+    assert best < 0.35
 
 
 def test_sweep_gives_the_same_on_one_rank_and_on_two(tmp_path: Path) -> None:
