@@ -85,8 +85,8 @@ class Ending(enum.Enum):
     STOPPED = 3
 
 
-class _SaveError(Exception):
-    """An objective could not save its trial: the trial's failure and not the search's."""
+class _OwnError(Exception):
+    """Raised by an objective while it was called back: its failure and not the search's."""
 
     def __init__(self, raised: Exception) -> None:
         super().__init__(raised)
@@ -135,7 +135,7 @@ class Attempt:
         return self.progress.n_epochs
 
     @property
-    def is_best(self) -> bool:
+    def _is_best(self) -> bool:
         history = self.progress.history
         return bool(history) and (not self._is_measured or self.progress.best is history[-1])
 
@@ -228,7 +228,7 @@ class Attempt:
             if told is not None or is_last:
                 self._hear(told)
             leaves = not is_last and self._leaves(is_between=told is not None)
-        except _SaveError as error:
+        except _OwnError as error:
             raise error.raised from None
         except (OSError, LockLostError) as error:
             self._failure = error if isinstance(error, LockLostError) else FilesError(error)
@@ -258,6 +258,12 @@ class Attempt:
             metrics = dict(told) if isinstance(told, Mapping) else {}
         self.progress.history.append(Epoch(number, metrics))
         self._hooks.on_epoch(self.progress)
+        copies = None if self._context is None else self._context.copies
+        if copies is not None and self._is_best:
+            try:
+                copies()
+            except Exception as error:
+                raise _OwnError(error) from error
 
     def _leaves(self, *, is_between: bool) -> bool:
         """Save the trial if it is time to; tell whether it is to end here."""
@@ -296,7 +302,7 @@ class Attempt:
             try:
                 saves(folder)
             except Exception as error:
-                raise _SaveError(error) from error
+                raise _OwnError(error) from error
 
         self._checkpoint.write(self.progress.to_json(), save)
         self._hooks.on_saved()
@@ -315,7 +321,7 @@ class Attempt:
 
     def _decide(self, *, leaves: bool) -> None:
         if self._group.size > 1:
-            self._group.tell(Decision(leaves, self.n_epochs, self.is_best))
+            self._group.tell(Decision(leaves, self.n_epochs, self._is_best))
 
     def _end(self, error: BaseException | None) -> str | None:
         """Wait until the others have come to their end; give what went wrong there."""
@@ -336,14 +342,11 @@ class Follower:
     def __init__(self, group: Group, order: Order, stop: Stop) -> None:
         self._group, self._order, self._stop = group, order, stop
         self._decision = Decision(False, order.n_epochs)
+        self.context: Context | None = None
 
     @property
     def n_epochs(self) -> int:
         return self._decision.n_epochs
-
-    @property
-    def is_best(self) -> bool:
-        return self._decision.is_best
 
     def ready(self) -> None:
         pass
@@ -362,6 +365,9 @@ class Follower:
             return
         self._group.meet(Told(Place.REPORT, stop=self._stop.reason))
         self._decision = self._group.tell(self._decision)
+        copies = None if self.context is None else self.context.copies
+        if copies is not None and told is not None and self._decision.is_best:
+            copies()
         if self._decision.leaves:
             raise Leave
 
@@ -389,6 +395,7 @@ def follow(group: Group, objective: Objective, setting: Setting, stop: Stop) -> 
             group=group,
             reporter=follower,
         )
+        follower.context = context
         error: BaseException | None = None
         try:
             drive(objective, dict(order.config), context, follower)

@@ -156,9 +156,6 @@ class Reporter(Protocol):
     @property
     def n_epochs(self) -> int: ...
 
-    @property
-    def is_best(self) -> bool: ...
-
 
 class Context:
     """One trial, as its objective sees it.
@@ -195,6 +192,7 @@ class Context:
         self._reporter = reporter
         self._scratch: Path | None = None
         self.saves: Save | None = None  # how a checkpoint is made, if the objective has said it
+        self.copies: Callable[[], object] | None = None  # the best epoch, if it wants to
         self.keeps: Save | None = None  # how the trained model is written, if it has said it
 
     def close(self) -> None:
@@ -213,11 +211,6 @@ class Context:
     def epoch(self) -> int:
         """How many epochs are over; more than 0 at first where a checkpoint was restored."""
         return self._reporter.n_epochs
-
-    @property
-    def is_best(self) -> bool:
-        """Whether the epoch that was reported last is this trial's best so far."""
-        return self._reporter.is_best
 
     def report(self, metrics: float | Metrics | None) -> None:
         """Tell what an epoch came to; None: nothing yet, but the trial may be stopped here.
@@ -254,6 +247,13 @@ class Context:
         For those that keep checkpoints of their own, which may be older than what was reported.
         """
         self._reporter.rewind(n_epochs)
+
+    def on_best(self, copy: Callable[[], object]) -> None:
+        """Say what to do with an epoch that is the trial's best so far: to copy its weights, say.
+
+        Called in the report of such an epoch, before the trial is saved.
+        """
+        self.copies = copy
 
     def keep(self, save: Save) -> None:
         """Say how to write the trained model into an empty folder.

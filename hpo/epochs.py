@@ -26,7 +26,8 @@ def measured(told: object, aim: Aim, epoch: int) -> dict[str, float]:
     for name, value in (told if isinstance(told, Mapping) else {aim.metric: told}).items():
         if not isinstance(name, str):
             raise ContractError(f"expected names of metrics, found {name!r}")
-        metrics[name] = _number(name, value)
+        if name != "epoch":  # which is counted here
+            metrics[name] = _number(name, value)
     if aim.metric not in metrics and (aim.metric, len(metrics)) == (SCORE, 1):
         metrics[SCORE] = next(iter(metrics.values()))
     if aim.metric not in metrics:
@@ -108,11 +109,12 @@ class Progress:
         """How many epochs are over."""
         return len(self.history)
 
-    def at(self, epoch: int) -> Rung:
-        """Say what it had come to after an epoch."""
+    def at(self, epoch: int, *, tells_metrics: bool = False) -> Rung:
+        """Say what it had come to after an epoch, with the other metrics if they are wanted."""
         best = self._best_of(epoch)
         score, val_loss, _ = best.mark(self.aim)
-        return Rung(epoch, score, None if math.isnan(val_loss) else val_loss, best.epoch)
+        metrics = best.others(self.aim) if tells_metrics else {}
+        return Rung(epoch, score, None if math.isnan(val_loss) else val_loss, best.epoch, metrics)
 
     def n_epochs_since_best(self, metric: str | None = None, goal: str | None = None) -> int:
         """Count the epochs since one was better than all before.

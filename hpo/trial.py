@@ -66,6 +66,7 @@ class Rung(NamedTuple):
     score: float
     val_loss: float | None
     best_epoch: int
+    metrics: Config = {}  # of that epoch, where an objective's are not known
 
 
 MAXIMIZE, MINIMIZE = "maximize", "minimize"
@@ -128,7 +129,7 @@ class Result:
         rungs = tuple(rung for rung in self.rungs if rung.epoch <= epoch)
         if not rungs or rungs[-1].epoch != epoch:
             raise ValueError(f"expected a rung after epoch {epoch}, found {self.rungs}")
-        _, score, val_loss, best_epoch = rungs[-1]
+        _, score, val_loss, best_epoch, metrics = rungs[-1]
         return replace(
             self,
             status=Status.PRUNED,
@@ -138,11 +139,13 @@ class Result:
             epochs=epoch,
             error=None,
             rungs=rungs,
+            metrics=metrics,
         )
 
     def to_line(self) -> str:
         """Write the result as one line of JSON, without the newline."""
         record = asdict(self) | {"status": self.status.value}
+        record["rungs"] = tuple(rung if rung[-1] else rung[:-1] for rung in self.rungs)
         for name in ("metric", "goal", "rungs", "metrics"):  # what most searches do not need
             if record[name] == getattr(_PLAINEST, name):
                 del record[name]

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hpo import journal, lock, seeds
@@ -191,7 +192,8 @@ class Worker:
         status: Status,
         error: str | None = None,
     ) -> Result:
-        rungs = tuple(progress.at(epoch) for epoch in job.rungs if epoch <= progress.n_epochs)
+        at = partial(progress.at, tells_metrics=not self._objective.metrics)
+        rungs = tuple(at(epoch) for epoch in job.rungs if epoch <= progress.n_epochs)
         result = replace(
             self._signature,
             id=job.trial.id,
@@ -205,8 +207,7 @@ class Worker:
         )
         if status is Status.FAILED:
             return result
-        _, score, val_loss, best_epoch = progress.at(progress.n_epochs)
-        metrics = {} if self._objective.metrics else progress.best.others(self._aim)
+        _, score, val_loss, best_epoch, metrics = at(progress.n_epochs)
         return replace(
             *(result,), score=score, val_loss=val_loss, best_epoch=best_epoch, metrics=metrics
         )

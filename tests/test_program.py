@@ -106,10 +106,6 @@ class Bench:
     def n_epochs(self) -> int:
         return len(self.history)
 
-    @property
-    def is_best(self) -> bool:
-        return False
-
 
 @pytest.fixture
 def bench(tmp_path: Path, world: World) -> Bench:

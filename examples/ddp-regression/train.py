@@ -114,13 +114,12 @@ def train(config, trial):
         regression = Regression(config, trial, device)
         trial.checkpoint(regression.save, regression.load)
         trial.keep(lambda folder: regression.keep(folder, validation))
+        trial.on_best(regression.remember)
         trial.ready()
         for epoch in range(trial.epoch, config["epochs"]):
             shuffled = np.random.default_rng([trial.seed, epoch]).permutation(training)
             rmse = regression.train(shuffled, config["batch_size"])
             yield {"val_rmse": regression.validate(validation), "rmse": rmse}
-            if trial.is_best:
-                regression.remember()
 
 
 def draw(path, truth, predicted):

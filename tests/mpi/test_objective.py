@@ -44,14 +44,17 @@ def train(config, trial):
         walk, best, state.bit_generator.state = told["walk"], told["best"], told["state"]
 
     trial.checkpoint(save, load)
+    def remember():
+        nonlocal best
+        best = walk
+
+    trial.on_best(remember)
     trial.keep(lambda folder: (folder / "best.txt").write_text(repr(best)))
     for epoch in range(trial.epoch, config["epochs"]):
         interrupt(config, trial)
         yield None
         walk += state.normal() * config["width"]
         yield {"val_error": abs(walk), "walk": walk}
-        if trial.is_best:
-            best = walk
     (trial.folder / "note.txt").write_text(f"{trial.device} {trial.threads} {trial.group.size}")
 '''
 SPACE = "width: [1, 2, 3]\nrate: [0.1, 0.2]\n"
@@ -148,6 +151,8 @@ def test_an_interrupted_search_goes_on_to_the_same_results(
     logs = [path.read_text() for path in (folder / "results").glob("trials/*/trial.log")]
     assert any("goes on after epoch 2" in log for log in logs)
     assert runs.comparable(folder / "results") == runs.comparable(searched / "results")
+    kept = [its / "results" / "best_model" / "best.txt" for its in (folder, searched)]
+    assert kept[0].read_text() == kept[1].read_text()
     epochs = list((folder / "results").glob("trials/*/epochs.csv"))
     assert {path.read_text().count("\n") for path in epochs} == {5}
 
