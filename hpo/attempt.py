@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from hpo import lock
 from hpo.checkpoint import Checkpoint
-from hpo.contract import Context, Leave, Objective, Save, Setting, drive
+from hpo.contract import Context, Leave, Objective, Reporter, Save, Setting, drive
 from hpo.epochs import Epoch, Progress, measured
-from hpo.errors import ContractError, FilesError, LockLostError
+from hpo.errors import CommandError, ContractError, FilesError, LockLostError
 from hpo.groups import Group, MemberError, Place, Told, cause
 from hpo.rundir import write_folder
 from hpo.stopping import Stop
@@ -44,6 +44,17 @@ class Order:
     folder: Path
     saved: Path | None
     n_epochs: int
+
+    def context(self, setting: Setting, group: Group, reporter: Reporter) -> Context:
+        """Give what the trial's objective gets on this rank."""
+        return Context(
+            self.trial_id,
+            seed=self.seed,
+            setting=setting,
+            folder=self.folder,
+            group=group,
+            reporter=reporter,
+        )
 
 
 class Decision(NamedTuple):
@@ -157,14 +168,7 @@ class Attempt:
         """
         order = Order(trial_id, config, seed, folder, self._saved, self.n_epochs)
         self._group.tell(order)
-        self._context = context = Context(
-            *(trial_id,),
-            seed=seed,
-            setting=setting,
-            folder=folder,
-            group=self._group,
-            reporter=self,
-        )
+        self._context = context = order.context(setting, self._group, self)
         error: Exception | None = None
         try:
             drive(objective, dict(config), context, self)
@@ -387,15 +391,7 @@ def follow(group: Group, objective: Objective, setting: Setting, stop: Stop) -> 
     """Run the trials of a group's leader beside it, until there are no more."""
     while (order := group.tell(_NO_ORDER)) is not None:
         follower = Follower(group, order, stop)
-        context = Context(
-            *(order.trial_id,),
-            seed=order.seed,
-            setting=setting,
-            folder=order.folder,
-            group=group,
-            reporter=follower,
-        )
-        follower.context = context
+        follower.context = context = order.context(setting, group, follower)
         error: BaseException | None = None
         try:
             drive(objective, dict(order.config), context, follower)
@@ -418,5 +414,11 @@ def dismiss(group: Group) -> None:
 def _ended(error: BaseException | None) -> Told:
     if error is None:
         return Told(Place.END)
-    text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
-    return Told(Place.END, error=text, is_of_another=isinstance(error, MemberError))
+    return Told(Place.END, error=words(error), is_of_another=isinstance(error, MemberError))
+
+
+def words(error: BaseException) -> str:
+    """Say what was raised and where; of another program, its own words matter."""
+    is_told = isinstance(error, CommandError)
+    text = str(error) if is_told else "".join(traceback.format_exception(error))
+    return text[-MAX_ERROR_CHARS:]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from hpo.epochs import SCORE
+from hpo.errors import InputError
 from hpo.groups import Group
 from hpo.options import Options
 from hpo.terms import OpenTerms, Terms
@@ -136,6 +137,17 @@ class Objective:
             function returns, and what a generator returns at its end, is the last report.
         """
         raise NotImplementedError
+
+
+def refuse(options: Options, names: Sequence[str], found: str) -> None:
+    """Refuse options that mean something to the built-in networks only.
+
+    Raises:
+        InputError: for the first that was given.
+    """
+    for name in names:
+        if getattr(options, name) != getattr(Options, name):
+            raise InputError(f"--{name}: expected the built-in networks, found {found}")
 
 
 class Reporter(Protocol):

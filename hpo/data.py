@@ -73,7 +73,8 @@ def load(world: World, path: str, on_head: Callable[[Layout], None] = lambda _: 
     parts = _read(found, world.rank, world.size)
     rows = _agree_on_rows(world, found, parts)
     n_images = sum(n for _, n in rows)
-    images, is_writer = _allocate(world, n_images, found.n_pixels)
+    memory, is_writer = allocate(world, n_images * found.n_pixels)
+    images = memory.reshape(-1, found.n_pixels)
     labels = np.empty(n_images, np.int32)
     _exchange(world, parts, rows, images, labels, is_writer=is_writer)
     mean, std = _moments(world, parts)
@@ -195,26 +196,20 @@ def _fingerprint(images: np.ndarray, labels: np.ndarray, side: int) -> str:
     return told.hexdigest()[:16]
 
 
-def _allocate(world: World, n_images: int, n_pixels: int) -> tuple[np.ndarray, bool]:
-    """Make room for all images: a copy of one's own, or one per node that its ranks share.
+def allocate(world: World, n_bytes: int) -> tuple[np.ndarray, bool]:
+    """Make room for data: one's own, or one copy per node that its ranks share (collective).
 
     Returns:
-        The array, and whether this rank fills it.
+        The bytes (uint8), and whether this rank fills them.
     """
-    n_bytes = n_images * n_pixels
-    if n_bytes >= SHARE_FROM_BYTES and can_share(world, n_bytes):
+    if n_bytes >= SHARE_FROM_BYTES and _can_share(world, n_bytes):
         memory, is_writer = world.shared_bytes(n_bytes + ALIGNMENT)
     else:
         memory, is_writer = np.empty(n_bytes + ALIGNMENT, np.uint8), True
-    return _aligned(memory, n_bytes, n_pixels), is_writer
+    return memory[-memory.ctypes.data % ALIGNMENT :][:n_bytes], is_writer
 
 
-def _aligned(memory: np.ndarray, n_bytes: int, n_pixels: int) -> np.ndarray:
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + n_bytes].reshape(-1, n_pixels)
-
-
-def can_share(world: World, n_bytes: int) -> bool:
+def _can_share(world: World, n_bytes: int) -> bool:
     """Whether every node's shared memory has room (collective).
 
     Looked at before it is touched: where there is too little (containers often have 64 MB),

@@ -10,12 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from hpo import prepared, source
-from hpo.contract import Context, Objective, Setting
+from hpo.contract import Context, Objective, Setting, refuse
 from hpo.epochs import SCORE
 from hpo.errors import InputError
 from hpo.options import Options
@@ -78,11 +79,8 @@ class FunctionObjective(Objective):
         self._given_version = value
 
     def check(self, options: Options) -> None:
-        for name in ("test", "refit", "precision", "deterministic"):
-            if getattr(options, name) != getattr(Options, name):
-                raise InputError(
-                    f"--{name}: expected the built-in networks, found an objective of one's own"
-                )
+        names = ("test", "refit", "precision", "deterministic")
+        refuse(options, names, "an objective of one's own")
 
     def terms(self, data: Mapping[str, Any] | None = None) -> Terms:
         return OpenTerms(self._defaults, self._cost)
@@ -144,18 +142,16 @@ def objective(
         start: called once on each rank before its first trial, with device, threads and data.
     """
 
-    def wrap(its: Function) -> FunctionObjective:
-        return FunctionObjective(
-            its,
-            version=version,
-            metric=metric,
-            goal=goal,
-            defaults=defaults,
-            prepare=prepare,
-            cost=cost,
-            start=start,
-        )
-
+    wrap = partial(
+        FunctionObjective,
+        version=version,
+        metric=metric,
+        goal=goal,
+        defaults=defaults,
+        prepare=prepare,
+        cost=cost,
+        start=start,
+    )
     return wrap if function is None else wrap(function)
 
 

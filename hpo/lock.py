@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpo import launcher
+from hpo import launcher, proc
 from hpo.errors import InputError, LockLostError
 from hpo.rundir import beside_of, write_whole
 
@@ -283,10 +283,10 @@ def remove_dead(path: Path) -> None:
 def _born(pid: int) -> str:
     """Give a running process's start time, in clock ticks since boot; nothing if it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        _, fields = proc.stat(pid)
     except OSError:
         return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return "" if fields[proc.STATE] in "ZX" else fields[proc.BEGUN_TICKS]
 
 
 def _namespace() -> str:

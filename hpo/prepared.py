@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpo.data import ALIGNMENT, SHARE_FROM_BYTES, can_share
+from hpo.data import ALIGNMENT, allocate
 from hpo.errors import InputError
 from hpo.world import World
 
@@ -65,11 +65,7 @@ def share(world: World, path: str, arrays: Mapping[str, Any] | None) -> Prepared
         return _fingerprint(checked), heads, n_bytes
 
     fingerprint, heads, n_bytes = world.on_root(plan)
-    if n_bytes >= SHARE_FROM_BYTES and can_share(world, n_bytes):
-        memory, is_writer = world.shared_bytes(n_bytes + ALIGNMENT)
-    else:
-        memory, is_writer = np.empty(n_bytes + ALIGNMENT, np.uint8), True
-    memory = memory[-memory.ctypes.data % ALIGNMENT :][:n_bytes]
+    memory, is_writer = allocate(world, n_bytes)
     for head in heads:
         ours = checked[head.name] if world.is_root else None
         _fill(world, memory, head, ours, is_writer=is_writer)

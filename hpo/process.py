@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from hpo import proc
+
 GRACE_S = 10.0  # between SIGTERM and SIGKILL
 MIN_POLL_S, MAX_POLL_S = 0.001, 0.1
 STOP_POLL_S = 0.02
@@ -121,10 +123,10 @@ class Process:
 def _is_of_zombies(group: int) -> bool:
     """Tell whether a group has ended, but nobody asks for its codes: so it is in containers."""
     states = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just gone
-            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-            states += [state] if int(its_group) == group else []
+            _, fields = proc.stat(process.name)
+            states += [fields[proc.STATE]] if int(fields[proc.GROUP]) == group else []
     return bool(states) and set(states) <= {"Z", "X"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hpo import launcher, prepared
 from hpo.commandfiles import CommandFiles
-from hpo.contract import Context, Objective, Setting
+from hpo.contract import Context, Objective, Setting, refuse
 from hpo.epochs import SCORE
 from hpo.errors import CommandError, ContractError, InputError
 from hpo.metriclines import GapError, Record
@@ -81,9 +81,7 @@ class Program(Objective):
         self._limit_min: float | None = None
 
     def check(self, options: Options) -> None:
-        for name in ("test", "refit"):
-            if getattr(options, name):
-                raise InputError(f"--{name}: expected the built-in networks, found --command")
+        refuse(options, ("test", "refit"), "--command")
         if options.ranks_per_trial > 1:
             raise InputError(
                 f"--ranks-per-trial {options.ranks_per_trial}: expected 1 with --command, as a"

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from hpo import launcher
+from hpo import launcher, proc
 from hpo.report import compact
 from hpo.trial import WORST, Merit, Result, Status, merit
 
@@ -160,16 +160,9 @@ def _launcher_output() -> Path | None:
     """Find the terminal that mpirun, one of this process's ancestors, writes to."""
     pid = os.getppid()
     while pid > 1:
-        process = Path(f"/proc/{pid}")
-        name, fields = _name_and_fields(process)
+        name, fields = proc.stat(pid)
         if name.startswith(_LAUNCHERS):
-            output = (process / "fd" / "1").readlink()
+            output = Path(f"/proc/{pid}/fd/1").readlink()
             return output if output.is_relative_to("/dev") else None  # not a pipe or a file
-        pid = int(fields[1])
+        pid = int(fields[proc.PARENT])
     return None
-
-
-def _name_and_fields(process: Path) -> tuple[str, list[str]]:
-    """Read a process's name and what follows it in /proc: state, parent, …"""
-    head, _, fields = (process / "stat").read_text().rpartition(")")
-    return head.partition("(")[2], fields.split()

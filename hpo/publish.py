@@ -41,8 +41,9 @@ def trials(run: RunDir, its: record.Record) -> list[Trial]:
     """List the trials of a run directory's space, as far as they are known."""
     written = spacefile.of_run(its.space, str(run.search))
     proposed = proposals(run, written).read()
-    combinations = sampling.combinations(written, terms(its), its.options, proposed)
-    return sampling.trials(combinations, terms(its), its.identity)
+    known = terms(its)
+    combinations = sampling.combinations(written, known, its.options, proposed)
+    return sampling.trials(combinations, known, its.identity)
 
 
 def compared(

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo import proc
+
 FOLDER = "/dev/shm"
 # MPICH takes a little more for each rank of a node when it starts, if there are several.
 RANK_BYTES = 1 << 20
@@ -71,12 +73,4 @@ def _taken_bytes(since_s: float) -> int:
 
 def _launched_s() -> float:
     """Give the time at which the process that started this one began; now, if it is unknown."""
-    try:
-        # The command's name, in brackets, may hold anything; start time is field 22 of all.
-        fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
-        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf(
-            "SC_CLK_TCK"
-        )
-        return time.time() - age_s
-    except (OSError, AttributeError, IndexError, ValueError):
-        return time.time()
+    return time.time() - (proc.age_s(os.getppid()) or 0.0)

@@ -14,11 +14,12 @@ from hpo.trial import Config, plain
 
 
 class Estimate(NamedTuple):
-    """A first guess of a trial's time, which the times seen of its kind correct."""
+    """A first guess of a trial's time, which the times seen of its kind correct.
 
-    kind: (
-        str  # of trials whose times are wrong by the same factor, and that share what is compiled
-    )
+    Trials of a kind share what is compiled, and their guesses are wrong by the same factor.
+    """
+
+    kind: str
     seconds: float
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+from hpo import proc
 
 
 @dataclass
@@ -47,13 +47,8 @@ class Usage:
 
 def age_s() -> float:
     """Give the seconds since this process began, before Python itself was loaded."""
-    try:
-        # The command's name, in brackets, may hold anything; start time is field 22 of all.
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        begun_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - begun_s
-    except (OSError, AttributeError, IndexError, ValueError):
-        return time.process_time()
+    found = proc.age_s("self")
+    return time.process_time() if found is None else found
 
 
 def peak_memory_bytes() -> int:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from hpo import journal, lock, seeds
-from hpo.attempt import MAX_ERROR_CHARS, Attempt, Ending, Hooks
+from hpo.attempt import Attempt, Ending, Hooks, words
 from hpo.checkpoint import Checkpoint
 from hpo.contract import Objective, Setting
 from hpo.epochs import Progress
-from hpo.errors import CommandError, ContractError, DivergedError, FilesError, LockLostError
+from hpo.errors import ContractError, DivergedError, FilesError, LockLostError
 from hpo.groups import Group
 from hpo.order import Job
 from hpo.report import settings_text
@@ -113,7 +112,7 @@ class Worker:
             failed = self._result(job, number, attempt.progress, Status.FAILED, str(error))
             return _Tried(failed, is_final=True)  # trying again would give the same
         except Exception as error:
-            text = _traceback(error)
+            text = words(error)
             folder.say(text)
             folder.checkpoint.forget()
             failed = self._result(job, number, attempt.progress, Status.FAILED, text)
@@ -221,7 +220,7 @@ class Worker:
             try:
                 attempt.keep(self._run.model(result.id))
             except Exception as error:
-                folder.say(text := _traceback(error))
+                folder.say(text := words(error))
                 unscored = replace(result, score=None, val_loss=None, best_epoch=None)
                 result = replace(unscored, status=Status.FAILED, error=text)
                 is_best = False
@@ -232,13 +231,6 @@ class Worker:
                 self._run.forget_model(beaten)
             self._saved = [mine]
         return result
-
-
-def _traceback(error: Exception) -> str:
-    """Say what was raised and where; of another program, its own words matter."""
-    is_told = isinstance(error, CommandError)
-    text = str(error) if is_told else "".join(traceback.format_exception(error))
-    return text[-MAX_ERROR_CHARS:]
 
 
 @dataclass(frozen=True)

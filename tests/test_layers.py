@@ -13,19 +13,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
-__init__ augment container cost errors imagefile launcher mounts process quiet rundir
-schedules sharedmemory sockets stopping trial updates usage
+__init__ augment container cost errors imagefile launcher mounts proc quiet rundir schedules
+sockets stopping trial updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
-epochs finals halving job journal lock order proposals record rules scheduler seeds source
-template world
+epochs finals halving job journal lock order process proposals record rules scheduler seeds
+sharedmemory source template usage
 
-cores datafile devices engine expression groups history jobfile metriclines models pruning report
-schedule sitefile space state
+datafile engine expression history jobfile metriclines models pruning report sitefile space
+state world
 
-climb commandfiles data meeting progress refinements terms walltime written
+climb commandfiles cores data devices groups progress refinements schedule terms walltime
+written
 
-draw graph hyperparameters plain prepared spaceyaml
+draw graph hyperparameters meeting plain prepared spaceyaml
 
 classifierterms jobspec library model_based options paramsfile spacetext sweepfile tablefile
 train

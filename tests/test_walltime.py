@@ -38,21 +38,28 @@ def test_no_job_has_no_end():
     assert walltime.left_s({"SLURM_JOB_END_TIME": "soon"}) is None
 
 
-def test_squeue_is_asked_where_the_environment_is_silent(tmp_path, monkeypatch):
-    squeue = tmp_path / "squeue"
-    squeue.write_text('#!/bin/sh\n[ "$2" = --jobs=7 ] && echo 7 29:30\n')
-    squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.fixture
+def squeue(tmp_path, monkeypatch):
+    """Give what makes a squeue of these lines of shell the one that is found."""
+
+    def make(lines):
+        path = tmp_path / "squeue"
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return make
+
+
+def test_squeue_is_asked_where_the_environment_is_silent(squeue):
+    squeue('[ "$2" = --jobs=7 ] && echo 7 29:30')
     assert walltime.left_s({"SLURM_JOB_ID": "7"}) == 29 * 60 + 30
     assert walltime.left_s({"SLURM_JOB_ID": "8"}) is None
 
 
-def test_last_element_of_an_array_finds_itself_among_all(tmp_path, monkeypatch):
-    squeue = tmp_path / "squeue"
+def test_last_element_of_an_array_finds_itself_among_all(squeue):
     # What Slurm 22.05 answers to --jobs=74144, the third of three elements.
-    squeue.write_text("#!/bin/sh\nprintf '74144 9:57\\n74146 9:57\\n74145 9:57\\n'\n")
-    squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    squeue("printf '74144 9:57\\n74146 9:57\\n74145 9:57\\n'")
     assert walltime.left_s({"SLURM_JOB_ID": "74144"}) == 9 * 60 + 57
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+import runs
 
 # One rank alone finds the file; the search is told to stop as a job's end tells it.
 _INTERRUPT = """
@@ -29,3 +33,29 @@ def interrupted_copy(train: Path, folder: Path) -> Path:
     copy.write_text(f"{before}        _interrupt_once(trial)\n{its_yield}{after}{_INTERRUPT}")
     (folder / "interrupt").touch()
     return copy
+
+
+def goes_on_alike(
+    search: Callable[[int], subprocess.CompletedProcess[str]],
+    out: Path,
+    undisturbed: Path,
+    *,
+    saved: str,
+    kept: str,
+) -> None:
+    """Stop a search of an interrupted copy on two ranks, and finish it on one.
+
+    Args:
+        search: starts it on so many ranks.
+        saved: a file of its checkpoints.
+        kept: a file of its best model.
+    """
+    assert search(2).returncode == 75
+    assert list(out.glob(f"trials/*/checkpoint-*/{saved}"))
+    done = search(1)
+    assert done.returncode == 0, done.stderr
+    logs = "".join(path.read_text() for path in out.glob("trials/*/trial.log"))
+    assert "goes on after epoch 2" in logs
+    assert runs.comparable(out) == runs.comparable(undisturbed)
+    for name in ("best_params.txt", f"best_model/{kept}"):
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes()

@@ -420,10 +420,10 @@ def test_the_built_in_networks_train_on_one_rank(tmp_path: Path) -> None:
 
 SHARE = """
 import numpy as np
-from hpo import prepared
+from hpo import data, prepared
 from hpo.world import World
 
-prepared.SHARE_FROM_BYTES, prepared._CHUNK_BYTES = 1, 1000
+data.SHARE_FROM_BYTES, prepared._CHUNK_BYTES = 1, 1000
 world = World()
 arrays = {
     "long": np.arange(10007, dtype=np.int16)[::2],
