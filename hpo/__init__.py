@@ -1,7 +1,7 @@
 """MPI-parallel hyperparameter search for research clusters.
 
 What a program of one's own needs (docs/objectives.md): `hpo.search`, `hpo.objective`, and for
-annotations `hpo.Context`.
+annotations `hpo.Context`; and to look at a run, `hpo.load` (docs/reports.md).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hpo.contract import Leave as Leave
     from hpo.dataparallel import keras_data_parallel as keras_data_parallel
     from hpo.dataparallel import torch_process_group as torch_process_group
+    from hpo.frame import load as load
     from hpo.function import objective as objective
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ _HOMES = {
     "Context": "contract",
     "Leave": "contract",
     "keras_data_parallel": "dataparallel",
+    "load": "frame",
     "objective": "function",
     "search": "call",
     "torch_process_group": "dataparallel",

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from hpo.errors import InputError
 from hpo.trial import Result, Status
+
+
+class Written(NamedTuple):
+    """A record, and the start of the search that it was written in."""
+
+    start: str
+    result: Result
 
 
 class Writer:
@@ -47,21 +55,35 @@ def replay(folder: Path) -> dict[str, Result]:
     Raises:
         InputError: naming the file and line that cannot be read.
     """
+    return latest(records(folder))
+
+
+def latest(records: Iterable[Written]) -> dict[str, Result]:
+    """Choose what counts of records in their order, by trial id."""
     results: dict[str, Result] = {}
     starts: dict[str, str] = {}
+    for start, result in records:
+        known = results.get(result.id)
+        if known is not None and known.status is Status.DONE:
+            continue
+        if known is None or result.status is Status.DONE:
+            is_later = True
+        else:
+            is_later = starts[result.id] != start or result.epochs >= known.epochs
+        if is_later:
+            results[result.id], starts[result.id] = result, start
+    return results
+
+
+def records(folder: Path) -> Iterator[Written]:
+    """Read all records, start by start.
+
+    Raises:
+        InputError: naming the file and line that cannot be read.
+    """
     for path in sorted(folder.glob("*.jsonl")):
         start = path.stem.rpartition("-")[0]
-        for result in _read(path):
-            known = results.get(result.id)
-            if known is not None and known.status is Status.DONE:
-                continue
-            if known is None or result.status is Status.DONE:
-                is_later = True
-            else:
-                is_later = starts[result.id] != start or result.epochs >= known.epochs
-            if is_later:
-                results[result.id], starts[result.id] = result, start
-    return results
+        yield from (Written(start, result) for result in _read(path))
 
 
 def _read(path: Path) -> Iterable[Result]:

@@ -74,16 +74,21 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
     results = journal.replay(run.journal)
     while True:
         now = compared(run, its, trials, results)
-        everyone = [(t.id, t.config) for t in now.trials]
-        everyone += [(r.id, r.config) for r in now.results.values()]
-        complete = {name: known.complete(config) for name, config in reversed(everyone)}
-        write_whole(run.results, report.results_csv(now, complete))
+        write_whole(run.results, report.results_csv(table(now, known)))
         write_whole(run.best_params, report.best_params(now))
         if now.kept is not None:
             _publish_model(run, its, now.kept, with_answers=now.is_finished)
         results = journal.replay(run.journal)
         if results == now.results:
             return now
+
+
+def table(now: Standing, known: Terms) -> report.Table:
+    """List all results, with complete configurations."""
+    everyone = [(t.id, t.config) for t in now.trials]
+    everyone += [(r.id, r.config) for r in now.results.values()]
+    complete = {name: known.complete(config) for name, config in reversed(everyone)}
+    return report.table(now, complete)
 
 
 def missing_model(run: RunDir, its: record.Record, now: Standing) -> Trial | None:

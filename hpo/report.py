@@ -188,8 +188,22 @@ def compact(config: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {yaml_value(value)}" for name, value in config.items())
 
 
-def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
-    """Write all results: the present space's in grid order, then the others by id.
+@dataclass(frozen=True)
+class Table:
+    """Trials as rows of plain values; None where there is nothing to say.
+
+    `configs` and `metrics` name the columns of each hyperparameter and of each metric besides
+    score and validation loss; a name that is another column's already is `config_…`, `metric_…`.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    configs: Mapping[str, str]
+    metrics: Mapping[str, str]
+
+
+def table(standing: Standing, complete: Mapping[str, Config]) -> Table:
+    """List all results: the present space's in grid order, then the others by id.
 
     Args:
         complete: each trial's configuration with the defaults it leaves out.
@@ -204,25 +218,34 @@ def results_csv(standing: Standing, complete: Mapping[str, Config]) -> str:
         (r for r in standing.results.values() if r.id not in known), key=lambda r: r.id
     )
     names = _names([t.config for t in standing.trials] + [r.config for r in others])
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
     reserved = {*_COLUMNS_BEFORE, *_COLUMNS_AFTER}
     metrics = _names([result.metrics for result in [*inside, *others]])
-    columns = [f"config_{name}" if name in reserved else name for name in names]
-    measured = [f"metric_{name}" if name in {*reserved, *names} else name for name in metrics]
-    table.writerow([*_COLUMNS_BEFORE, *columns, *measured, *_COLUMNS_AFTER])
-    for result in [*inside, *others]:
-        config = complete[result.id]
-        table.writerow(
-            [
-                *(_cell(getattr(result, name)) for name in _COLUMNS_BEFORE),
-                *(_cell(config[name]) if name in config else "" for name in names),
-                *(_cell(result.metrics.get(name)) for name in metrics),
-                *(_cell(getattr(result, name)) for name in _COLUMNS_AFTER[:-2]),
-                _cell(result.id in known),
-                last_line(result.error),
-            ]
-        )
+    configs = {name: f"config_{name}" if name in reserved else name for name in names}
+    measured = {
+        name: f"metric_{name}" if name in {*reserved, *names} else name for name in metrics
+    }
+    rows = [
+        [
+            *(getattr(result, name) for name in _COLUMNS_BEFORE),
+            *(complete[result.id].get(name) for name in names),
+            *(result.metrics.get(name) for name in metrics),
+            *(getattr(result, name) for name in _COLUMNS_AFTER[:-2]),
+            result.id in known,
+            result.error,
+        ]
+        for result in [*inside, *others]
+    ]
+    columns = [*_COLUMNS_BEFORE, *configs.values(), *measured.values(), *_COLUMNS_AFTER]
+    return Table(columns, rows, configs, measured)
+
+
+def results_csv(its: Table) -> str:
+    """Write a table of trials, with errors in one line each."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(its.columns)
+    for *cells, error in its.rows:
+        lines.writerow([*map(_cell, cells), last_line(str(error or ""))])
     return text.getvalue()
 
 

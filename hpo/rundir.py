@@ -99,6 +99,9 @@ class RunDir:
     def log_of(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "trial.log"
 
+    def epochs_of(self, trial_id: str) -> Path:
+        return self.trial(trial_id) / "epochs.csv"
+
     def checkpoint(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "checkpoint.json"
 

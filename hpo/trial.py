@@ -100,6 +100,8 @@ class Result:
 
     `metric` is what the score is, `goal` whether higher or lower ones are better. `rungs` are in
     order of epochs. `metrics` are all of the best epoch, where an objective's are not known.
+    `began_s` and `ended_s` (since 1970) are when its rank took it up, the last time, and had its
+    result; `seconds` are those of training, of all times. `peak_memory_mb` is the rank's.
     """
 
     id: str
@@ -119,6 +121,9 @@ class Result:
     goal: str = Aim.goal
     rungs: tuple[Rung, ...] = ()
     metrics: Config = field(default_factory=dict)
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    peak_memory_mb: int = 0
 
     def at(self, epoch: int) -> Result:
         """Give what it was when it was looked at after an epoch, as if it had been pruned there.
@@ -146,7 +151,7 @@ class Result:
         """Write the result as one line of JSON, without the newline."""
         record = asdict(self) | {"status": self.status.value}
         record["rungs"] = tuple(rung if rung[-1] else rung[:-1] for rung in self.rungs)
-        for name in ("metric", "goal", "rungs", "metrics"):  # what most searches do not need
+        for name in _OFTEN_PLAIN:
             if record[name] == getattr(_PLAINEST, name):
                 del record[name]
         return json.dumps(record, allow_nan=False)
@@ -174,6 +179,8 @@ class Result:
 
 
 _PLAINEST = Result("", {}, Status.DONE)
+# What most records do not need, or those of earlier versions did not have.
+_OFTEN_PLAIN = ("metric", "goal", "rungs", "metrics", "began_s", "ended_s", "peak_memory_mb")
 
 Merit = tuple[float, float, str]
 WORST: Merit = (math.inf, math.inf, "")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from hpo import journal, lock, seeds
 from hpo.attempt import Attempt, Ending, Hooks, words
 from hpo.checkpoint import Checkpoint
 from hpo.contract import Objective, Setting
+from hpo.epochfile import EpochFile
 from hpo.epochs import Progress
 from hpo.errors import ContractError, DivergedError, FilesError, LockLostError
 from hpo.groups import Group
@@ -24,7 +23,7 @@ from hpo.state import RankState
 from hpo.stopping import Stop
 from hpo.terms import Terms
 from hpo.trial import Aim, Merit, Result, Status, Trial, merit
-from hpo.usage import Usage
+from hpo.usage import Usage, peak_memory_bytes
 
 
 class Worker:
@@ -80,6 +79,7 @@ class Worker:
         job, number = work.job, work.job.attempt
         lock.check_held(*self._held)
         self._state.trains(job.trial.id)
+        began_s = time.time()
         folder = _Folder(self._run, job.trial)
         last = number + self._retries
         while True:
@@ -92,7 +92,8 @@ class Worker:
                 if attempt.is_to_begin_anew:
                     continue
                 if tried.is_final or number == last:
-                    result = self._publish(tried.result, work, attempt, folder)
+                    result = replace(tried.result, began_s=round(began_s, 3))
+                    result = self._publish(result, work, attempt, folder)
                     break
             number += 1
         score = "" if result.score is None else f": score {result.score}"
@@ -225,6 +226,9 @@ class Worker:
                 result = replace(unscored, status=Status.FAILED, error=text)
                 is_best = False
         lock.check_held(*self._held)
+        result = replace(
+            result, ended_s=round(time.time(), 3), peak_memory_mb=peak_memory_bytes() // 1_000_000
+        )
         self._writer.append(result)
         if is_best and not work.job.keeps_weights:
             for _, _, beaten in self._saved:
@@ -248,9 +252,7 @@ class _Folder:
         self.root = run.trial(trial.id)
         self.checkpoint = Checkpoint(run.checkpoint(trial.id))
         self._log = run.log_of(trial.id)
-        self._epochs = self.root / "epochs.csv"
-        self._names: list[str] = []
-        self._n_written = 0
+        self._epochs = EpochFile(run.epochs_of(trial.id))
         self.root.mkdir(parents=True, exist_ok=True)
         write_whole(self.root / "config.yaml", settings_text(trial.config), durable=False)
 
@@ -260,23 +262,8 @@ class _Folder:
 
     def rewrite(self, progress: Progress) -> None:
         """Write epochs.csv anew."""
-        metrics = [epoch.metrics for epoch in progress.history]
-        self._names = list(dict.fromkeys(name for its in metrics for name in its))
-        self._n_written = len(metrics)
-        rows = [self._row(number, its) for number, its in enumerate(metrics, start=1)]
-        with self._epochs.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerows([["epoch", *self._names], *rows])
+        self._epochs.rewrite([epoch.metrics for epoch in progress.history])
 
     def add(self, progress: Progress) -> None:
         """Add the last epoch."""
-        last = progress.history[-1]
-        if self._n_written != last.epoch - 1 or not {*last.metrics} <= {*self._names}:
-            self.rewrite(progress)
-            return
-        with self._epochs.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow(self._row(last.epoch, last.metrics))
-        self._n_written += 1
-
-    def _row(self, number: int, metrics: Mapping[str, float]) -> list[object]:
-        return [number, *(metrics.get(name, "") for name in self._names)]
+        self._epochs.add([epoch.metrics for epoch in progress.history])

@@ -9,7 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from hpo.report import Standing, best_params, compact, results_csv, settings_text, yaml_value
+from hpo.report import (
+    Standing,
+    best_params,
+    compact,
+    results_csv,
+    settings_text,
+    table,
+    yaml_value,
+)
 from hpo.trial import Result, Status, Trial
 
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: no, "never"\n'
@@ -69,7 +77,7 @@ def standing(trials: list[Trial], results: list[Result]) -> Standing:
 
 
 def completed(trials: list[Trial], results: list[Result]) -> dict[str, dict[str, object]]:
-    """Add a default to each configuration, as the caller of `results_csv` does."""
+    """Add a default to each configuration, as the caller of `table` does."""
     everyone = [(r.id, r.config) for r in results] + [(t.id, t.config) for t in trials]
     return {name: {"optimizer": "adam"} | config for name, config in everyone}
 
@@ -186,9 +194,9 @@ def test_compact_is_one_line():
 
 
 def test_results_of_all_spaces(golden):
-    text = results_csv(standing(TRIALS, RESULTS), completed(TRIALS, RESULTS))
+    text = results_csv(table(standing(TRIALS, RESULTS), completed(TRIALS, RESULTS)))
     golden("results.csv", text)
 
 
 def test_results_of_no_trial(golden):
-    golden("results_none.csv", results_csv(standing([], []), {}))
+    golden("results_none.csv", results_csv(table(standing([], []), {})))

@@ -1,0 +1,58 @@
+"""`hpo.load`: a run as one pandas table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import findings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """Read a run directory, of a search that runs or not, as a table with a row for each trial.
+
+    Its columns are those of results.csv (docs/reports.md), each of one kind where its values are,
+    with whole tracebacks in `error`; and besides them
+    - `began`, `ended`: when a rank took the trial up, the last time, and had its result (UTC)
+    - `peak_memory_mb`: of that rank until then
+    - `history`: a table with a row for each epoch and a column for each metric, indexed by
+      `epoch`, from 1
+
+    Its `attrs` hold `metric`, `goal`, and `hyperparameters` and `metrics`: the names of the
+    columns with them.
+
+    Raises:
+        hpo.errors.InputError: if it is no run directory, or a file in it cannot be read.
+    """
+    import pandas as pd
+
+    found = findings.read(path)
+    table, results = found.table, found.standing.results
+    frame = pd.DataFrame(table.rows, columns=list(table.columns)).set_index("id", drop=False)
+    frame["status"] = [its.value for its in frame["status"]]
+    for name in ("began", "ended"):
+        seconds = [getattr(results[its], f"{name}_s") or None for its in frame.index]
+        frame[name] = pd.to_datetime(pd.Series(seconds, frame.index, float), unit="s", utc=True)
+    frame["peak_memory_mb"] = [results[its].peak_memory_mb for its in frame.index]
+    frame["history"] = pd.Series(
+        [_history(found, its) for its in frame.index], frame.index, object
+    )
+    frame.index.name = None
+    frame.attrs = {
+        "metric": found.aim.metric,
+        "goal": found.aim.goal,
+        "hyperparameters": list(table.configs.values()),
+        "metrics": list(table.metrics.values()),
+    }
+    return frame
+
+
+def _history(found: findings.Findings, trial_id: str) -> pd.DataFrame:
+    import pandas as pd
+
+    series = found.epochs(trial_id)
+    n_epochs = max(map(len, series.values()), default=0)
+    return pd.DataFrame(series, index=pd.RangeIndex(1, n_epochs + 1, name="epoch"))
