@@ -17,8 +17,8 @@ __init__ augment container cost epochfile errors imagefile launcher mounts proc 
 schedules sockets stopping trial updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
-epochs finals halving job journal lock order process proposals record rules scheduler seeds
-sharedmemory source template usage
+epochs finals halving importance job journal lock order process proposals record rules scheduler
+seeds sharedmemory source template usage
 
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state world
