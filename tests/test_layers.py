@@ -33,13 +33,19 @@ train
 
 asking bestmodel contract sampling spacefile
 
-attempt classifier dataparallel finalists function program resolve todo
+attempt classifier dataparallel finalists function mistakes program resolve todo
 
 objectives publish worker
 
-findings plan status
+findings status
 
-frame precheck story
+frame webfacts
+
+webreport
+
+plan
+
+precheck story
 
 cli submit
 
