@@ -9,7 +9,7 @@ const falls = data.goal === "minimize";
 const better = (a, b) => (falls ? a < b : a > b);
 const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
 const SYMBOLS = { done: "circle", pruned: "triangle", failed: "rect" };
-const PAGE = 25;
+const PAGE = 15;
 const scored = data.rows.map((row, i) => i).filter((i) => data.rows[i][SCORE] !== null);
 // A far outlier, a trial that diverged, should not take all colours: they begin at a quantile.
 const sorted = scored.map((i) => data.rows[i][SCORE]).sort((a, b) => a - b);
@@ -216,13 +216,15 @@ function heat() {
     }
     const list = [...cells].map(([key, its]) => [...key.split(",").map(Number), isMean ? its.sum / its.n : its.best, its.n]);
     const shown = list.map((cell) => cell[2]);
+    const low = Math.min(...shown), span = Math.max(...shown) - low || 1;
+    const isLight = (score) => (falls ? 1 - (score - low) / span : (score - low) / span) > 0.55;
     const isSmall = innerWidth < 640 || x.labels.length > 10;
     return { grid: { left: 10, right: 90, top: 10, bottom: 44, containLabel: true },
       xAxis: { ...styled({ type: "category", data: x.labels, name: $("across").value }), splitLine: { show: false } },
       yAxis: { ...styled({ type: "category", data: y.labels, name: $("down").value, nameGap: 60 }), splitLine: { show: false } },
-      visualMap: { dimension: 2, min: Math.min(...shown), max: Math.max(...shown) + 1e-12, ...ends(Math.min(...shown), Math.max(...shown)), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } },
+      visualMap: { dimension: 2, min: low, max: low + span, ...ends(low, low + span), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } },
       tooltip: { trigger: "item", formatter: (e) => `${escape($("across").value)} ${escape(x.labels[e.value[0]])}<br>${escape($("down").value)} ${escape(y.labels[e.value[1]])}<br><b>${number(e.value[2])}</b> (${isMean ? "mean" : "best"} of ${e.value[3]})` },
-      series: [{ type: "heatmap", data: list, label: { show: !isSmall, formatter: (e) => e.value[2].toPrecision(4), textBorderColor: "#000", textBorderWidth: 2, color: "#fff" }, itemStyle: { borderColor: css("--paper"), borderWidth: 1 } }] };
+      series: [{ type: "heatmap", data: list.map((cell) => ({ value: cell, label: { color: isLight(cell[2]) ? "#000" : "#fff" } })), label: { show: !isSmall, formatter: (e) => e.value[2].toPrecision(4) }, itemStyle: { borderColor: css("--paper"), borderWidth: 1 } }] };
   };
   chart(element, "Scores of pairs of values", option);
   for (const id of ["across", "down", "statistic"]) $(id).addEventListener("change", () => redraw(element));
@@ -382,7 +384,7 @@ function table() {
   $("count").textContent = `${rows.length.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} trials`;
   const left = rows.length - state.shown;
   $("more").hidden = left <= 0;
-  $("more").textContent = `Show ${Math.min(left, 10 * PAGE)} more`;
+  $("more").textContent = `Show ${Math.min(left, 20 * PAGE)} more`;
   $("everything").hidden = !state.brushed && !state.words && !state.status;
 }
 /** Show one trial below the table, whatever chart it was clicked in. */
@@ -400,7 +402,7 @@ function listen() {
   const change = (news) => { Object.assign(state, { shown: PAGE }, news); table(); };
   $("words").addEventListener("input", (event) => change({ words: event.target.value }));
   $("status").addEventListener("change", (event) => change({ status: event.target.value }));
-  $("more").addEventListener("click", () => change({ shown: state.shown + 10 * PAGE }));
+  $("more").addEventListener("click", () => change({ shown: state.shown + 20 * PAGE }));
   $("everything").addEventListener("click", () => {
     $("words").value = $("status").value = "";
     change({ words: "", status: "", brushed: null });
