@@ -8,6 +8,9 @@ const SCORE = column("score"), STATUS = column("status"), SECONDS = column("seco
 const falls = data.goal === "minimize";
 const better = (a, b) => (falls ? a < b : a > b);
 const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+/** Viridis from the lowest score to the highest, so that the best stand out from the paper. */
+const ramp = () => (isDark.matches === falls ? [...VIRIDIS].reverse() : VIRIDIS);
 const SYMBOLS = { done: "circle", pruned: "triangle", failed: "rect" };
 const PAGE = 15;
 const scored = data.rows.map((row, i) => i).filter((i) => data.rows[i][SCORE] !== null);
@@ -68,7 +71,7 @@ function redraw(element) {
 const of = (name) => document.querySelector(`[data-chart=${name}]`);
 const trial = (event) => Array.isArray(event.value) && Number.isInteger(event.value[2]) ? event.value[2] : null;
 const hide = (id) => { $(id).hidden = true; };
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((_, element) => redraw(element)));
+isDark.addEventListener("change", () => charts.forEach((_, element) => redraw(element)));
 
 /** Style an axis. */
 const styled = (axis) => ({ nameLocation: "middle", nameGap: 32, scale: true, ...axis,
@@ -83,7 +86,7 @@ const scoreAxis = () => {
   const bounds = !half ? {} : falls ? { max: quantile(0.5) } : { min: quantile(0.5) };
   return styled({ type: "value", name: data.metric, nameGap: 46, axisLabel: { formatter: number }, ...bounds });
 };
-const painted = { type: "continuous", show: false, min: colours[0], max: colours[1], inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } };
+const painted = () => ({ type: "continuous", min: colours[0], max: colours[1], inRange: { color: ramp() } });
 
 /** Say what the ends of a colour scale are. */
 const ends = (low, high) => ({ calculable: false, text: [number(Number(high.toPrecision(3))), number(Number(low.toPrecision(3)))], textStyle: { color: css("--soft") } });
@@ -155,7 +158,7 @@ function parallel() {
       parallelAxisDefault: { nameTextStyle: { color: css("--ink"), fontSize: 13 }, axisLabel: { color: css("--ink"), textBorderColor: css("--paper"), textBorderWidth: 4, formatter: (v) => number(v) },
         axisLine: { lineStyle: { color: css("--soft") } }, areaSelectStyle: { color: css("--blue"), opacity: 0.2, width: 18 }, realtime: false } },
     parallelAxis: [...names.map(dimension), { dim: names.length, name: data.metric, type: "value", scale: true, nameLocation: "end" }],
-    visualMap: { ...painted, show: true, dimension: names.length, right: 4, top: "middle", itemHeight: 120, itemWidth: 12, ...ends(...colours) },
+    visualMap: { ...painted(), dimension: names.length, right: 4, top: "middle", itemHeight: 120, itemWidth: 12, ...ends(...colours) },
     series: [{ type: "parallel", progressive: 0, lineStyle: { width: scored.length > 500 ? 0.8 : 1.4, opacity: scored.length > 500 ? 0.35 : 0.6 },
       inactiveOpacity: 0.03, data: order.map((i) => [...names.map((name) => value(i, name)), data.rows[i][SCORE]]) }],
   }), (its) => its.on("axisareaselected", () => {
@@ -217,12 +220,12 @@ function heat() {
     const list = [...cells].map(([key, its]) => [...key.split(",").map(Number), isMean ? its.sum / its.n : its.best, its.n]);
     const shown = list.map((cell) => cell[2]);
     const low = Math.min(...shown), span = Math.max(...shown) - low || 1;
-    const isLight = (score) => (falls ? 1 - (score - low) / span : (score - low) / span) > 0.55;
+    const isLight = (score) => (ramp() === VIRIDIS ? (score - low) / span : 1 - (score - low) / span) > 0.55;
     const isSmall = innerWidth < 640 || x.labels.length > 10;
     return { grid: { left: 10, right: 90, top: 10, bottom: 44, containLabel: true },
       xAxis: { ...styled({ type: "category", data: x.labels, name: $("across").value }), splitLine: { show: false } },
       yAxis: { ...styled({ type: "category", data: y.labels, name: $("down").value, nameGap: 60 }), splitLine: { show: false } },
-      visualMap: { dimension: 2, min: low, max: low + span, ...ends(low, low + span), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } },
+      visualMap: { dimension: 2, min: low, max: low + span, ...ends(low, low + span), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: ramp() } },
       tooltip: { trigger: "item", formatter: (e) => `${escape($("across").value)} ${escape(x.labels[e.value[0]])}<br>${escape($("down").value)} ${escape(y.labels[e.value[1]])}<br><b>${number(e.value[2])}</b> (${isMean ? "mean" : "best"} of ${e.value[3]})` },
       series: [{ type: "heatmap", data: list.map((cell) => ({ value: cell, label: { color: isLight(cell[2]) ? "#000" : "#fff" } })), label: { show: !isSmall, formatter: (e) => e.value[2].toPrecision(4) }, itemStyle: { borderColor: css("--paper"), borderWidth: 1 } }] };
   };
@@ -242,7 +245,7 @@ function curves() {
     const score = data.rows[i][SCORE];
     if (score === null) return css("--soft");
     const share = Math.max(0, Math.min(1, (score - colours[0]) / (colours[1] - colours[0])));
-    return VIRIDIS[Math.round((falls ? 1 - share : share) * (VIRIDIS.length - 1))];
+    return ramp()[Math.round(share * (VIRIDIS.length - 1))];
   };
   chart(element, "Learning curves", () => ({
     grid: { ...GRID, left: 70 }, xAxis: styled({ type: "value", name: "epoch", minInterval: 1, min: 1, max: longest, scale: false }),
@@ -293,7 +296,7 @@ function ranks() {
       xAxis: { ...styled({ type: "value", name: `${unit[1]} since the start`, min: 0, max: Number((its.wall_s / unit[0]).toPrecision(4)), scale: false }) },
       yAxis: { ...styled({ type: "category", inverse: true, data: its.ranks.map((rank) => `rank ${rank}`) }), splitLine: { show: false } },
       dataZoom: [{ type: "slider", height: 16, bottom: 6, labelFormatter: "" }],
-      visualMap: { ...painted, show: true, dimension: 3, right: 4, top: "middle", itemHeight: 70, itemWidth: 12, ...ends(...colours), outOfRange: { color: css("--soft") } },
+      visualMap: { ...painted(), dimension: 3, right: 4, top: "middle", itemHeight: 70, itemWidth: 12, ...ends(...colours), outOfRange: { color: css("--soft") } },
       tooltip: { trigger: "item", formatter: (e) => `rank ${its.ranks[e.value[1]]} on ${escape(its.hosts[its.ranks[e.value[1]]])}<br>${clock(e.value[0] * unit[0])} to ${clock(e.value[4] * unit[0])}<br>${e.value[2] === null ? "" : told(e.value[2])}` },
       series: [{ type: "custom", progressive: 0, renderItem: box, encode: { x: [0, 4], y: 1 },
         data: its.worked.map(([rank, begin, end, i, status]) => {
