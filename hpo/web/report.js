@@ -25,8 +25,7 @@ const number = (value) => typeof value !== "number" ? (value === null ? "–" : 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const clock = (s) => s < 90 ? `${number(Math.round(s * 10) / 10)} s` : s < 5400 ? `${(s / 60).toFixed(1)} min` : `${(s / 3600).toFixed(1)} h`;
 
-/** What people call a trial: what varies of it. */
-const settings = (i) => data.varied.map((name) => `${name} ${number(data.rows[i][column(name)])}`).join(", ");
+/** What a chart tells of a trial under the pointer. */
 const told = (i) => {
   const row = data.rows[i], score = row[SCORE] === null ? row[STATUS] : `${data.metric} ${number(row[SCORE])}`;
   const lines = data.varied.map((name) => `${escape(name)} <b>${escape(number(row[column(name)]))}</b>`);
@@ -45,11 +44,11 @@ const sized = new ResizeObserver((entries) => entries.forEach((entry) => {
   if (its && its.chart) its.chart.resize();
 }));
 
-/** Prepare a chart: `option` gives it, `listen` is told the chart once it is there. */
-function chart(element, label, option, listen) {
+/** Prepare a chart: `option` gives it, `pick` the row of what is clicked, `listen` is told the chart once it is there. */
+function chart(element, label, option, { pick = null, listen = null } = {}) {
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", label);
-  charts.set(element, { option, listen, chart: null });
+  charts.set(element, { option, pick, listen, chart: null });
   seen.observe(element);
   sized.observe(element);
 }
@@ -58,7 +57,7 @@ function draw(element) {
   if (!its || its.chart) return;
   its.chart = echarts.init(element, null, { renderer: "canvas" });
   redraw(element);
-  its.chart.on("click", (event) => { const i = trial(event); if (i !== null) choose(i); });
+  if (its.pick) its.chart.on("click", (event) => { const i = its.pick(event); if (i !== null) choose(i); });
   if (its.listen) its.listen(its.chart);
 }
 function redraw(element) {
@@ -135,7 +134,7 @@ function scatters() {
       : styled({ type, name, axisLabel: { formatter: number } });
     // Places carry their labels in a second axis: the points' own has room between for jitter.
     const axes = () => places ? [axis(), styled({ type: "category", data: labels, position: "bottom", axisLabel: { interval: labels.length > 8 ? "auto" : 0 } })] : axis();
-    chart(element, `${data.metric} against ${name}`, () => ({ grid: { ...GRID, top: 30 }, xAxis: axes(), yAxis: scoreAxis(), legend: legend(), tooltip: hover, series: points(x) }));
+    chart(element, `${data.metric} against ${name}`, () => ({ grid: { ...GRID, top: 30 }, xAxis: axes(), yAxis: scoreAxis(), legend: legend(), tooltip: hover, series: points(x) }), { pick: trial });
   }
 }
 
@@ -161,13 +160,13 @@ function parallel() {
     visualMap: { ...painted(), dimension: names.length, right: 4, top: "middle", itemHeight: 120, itemWidth: 12, ...ends(...colours) },
     series: [{ type: "parallel", progressive: 0, lineStyle: { width: scored.length > 500 ? 0.8 : 1.4, opacity: scored.length > 500 ? 0.35 : 0.6 },
       inactiveOpacity: 0.03, data: order.map((i) => [...names.map((name) => value(i, name)), data.rows[i][SCORE]]) }],
-  }), (its) => its.on("axisareaselected", () => {
+  }), { pick: (event) => order[event.dataIndex] ?? null, listen: (its) => its.on("axisareaselected", () => {
     const chosen = its.getModel().getSeriesByIndex(0).getRawIndicesByActiveState("active");
     const isAll = chosen.length === order.length;
     state.brushed = isAll ? null : new Set(chosen.map((place) => order[place]));
     state.shown = PAGE;
     table();
-  }));
+  }) });
 }
 
 // --- importance, and two hyperparameters together ---
@@ -258,7 +257,7 @@ function curves() {
         lineStyle: { width: isBest ? 4 : 1.2, opacity: isBest ? 1 : 0.65, type: isDone ? "solid" : "dashed", color: isBest ? css("--orange") : colour(row) },
         itemStyle: { color: isBest ? css("--orange") : colour(row) }, data: its.map(([epoch, value]) => [epoch, value, row]) };
     }),
-  }));
+  }), { pick: trial });
   $("metric").addEventListener("change", () => redraw(element));
 }
 
@@ -275,7 +274,7 @@ function cost() {
   chart(of("cost"), "Score against seconds of training", () => ({
     grid: { ...GRID, top: 30 }, xAxis: styled({ type: isLog ? "log" : "value", name: "seconds of training", axisLabel: { formatter: number } }), yAxis: scoreAxis(), legend: legend(), tooltip: hover,
     series: [...points(x), { type: "line", step: "end", symbol: "none", silent: true, lineStyle: { color: css("--orange"), width: 2, type: "dotted" }, data: front.map((i) => [x(i), data.rows[i][SCORE]]) }],
-  }));
+  }), { pick: trial });
 }
 function ranks() {
   if (!data.starts.length) return hide("ranks");
@@ -304,7 +303,7 @@ function ranks() {
           return { value: [begin / unit[0], rank, i, score === null ? NaN : Math.max(colours[0], Math.min(colours[1], score)), end / unit[0], status === "failed" ? 1 : 0] };
         }) }] };
   };
-  chart(element, "What each rank worked on when", option);
+  chart(element, "What each rank worked on when", option, { pick: trial });
   option();
   $("start").addEventListener("change", () => { redraw(element); if (charts.get(element).chart) charts.get(element).chart.resize(); });
 }
