@@ -7,7 +7,7 @@ import pytest
 from hpo.history import Started, Submitted
 from hpo.job import Job
 from hpo.journal import Written
-from hpo.occupancy import of_starts, queue_wait_s
+from hpo.occupancy import of_starts, queue_waits
 from hpo.trial import Result, Status
 
 
@@ -39,17 +39,21 @@ def test_records_of_earlier_versions_tell_no_time():
 
 
 @pytest.mark.parametrize(
-    ("ids", "jobs", "wait_s"),
+    ("ids", "array", "jobs", "waits_s"),
     [
-        (("7",), [("slurm job 7", 160.0)], 60),
-        (("7",), [("slurm job 7", 160.0), ("slurm job 7", 500.0)], 60),  # requeued
-        (("7_[1-3]",), [("LSF job 7[2]", 150.0)], 50),
-        (("7", "8"), [("slurm job 8", 300.0)], 200),
-        (("7",), [("slurm job 8", 160.0), ("", 170.0)], None),
-        (("7",), [("slurm job 7", 20.0)], None),  # of a job of long ago with that number
+        (("7",), 0, [("slurm 7", 160, 400)], [60]),
+        (("7",), 0, [("slurm 7", 160, 400), ("slurm 7", 450, 500)], [60, 50]),  # requeued
+        (("7", "8"), 0, [("slurm 7", 160, 400), ("slurm 8", 401, 500)], [60, 1]),  # a chain
+        (("7_[1-2]",), 2, [("slurm 7_1", 160, 400), ("slurm 7_2", 300, 500)], [60, 200]),
+        (("7[1-2]",), 2, [("lsf 7[1]", 160, 400), ("lsf 7[1]", 450, 500)], [60, 50]),
+        (("7",), 0, [("slurm 8", 160, 400), ("", 170, 400)], []),
+        (("7",), 0, [("slurm 7", 20, 40)], []),  # of long ago, with the same number
     ],
 )
-def test_queue_wait(ids, jobs, wait_s):
-    its = Submitted("job-1", 100.0, ids, Job(scheduler="slurm", time_min=60), "/")
-    starts = [started(str(at_s), at_s, scheduler_job=name) for name, at_s in jobs]
-    assert queue_wait_s(its, starts) == wait_s
+def test_queue_waits(ids, array, jobs, waits_s):
+    its = Submitted("job-1", 100.0, ids, Job(scheduler="slurm", array=array), "/")
+    starts = [
+        started(str(number), at_s, scheduler_job=name, ended_s=ended_s)
+        for number, (name, at_s, ended_s) in enumerate(jobs)
+    ]
+    assert list(queue_waits(its, of_starts(starts, [])).values()) == waits_s
