@@ -13,7 +13,9 @@ from hpo import (
     cli,
     cost,
     datafile,
+    gathering,
     hyperparameters,
+    lock,
     quiet,
     sampling,
     spacefile,
@@ -201,6 +203,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
     run = RunDir(arguments.dir)
     its = record.read(run)
+    if not (alive := lock.alive(run.state)):
+        gathering.take_over_all(run, alive)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     print(f"{run}: {standing.sentence()}")
     if publish.missing_model(run, its, standing):

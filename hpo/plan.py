@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hpo import (
     container,
+    gathering,
     history,
     journal,
     launcher,
@@ -30,6 +31,7 @@ from hpo.contract import Data, Objective
 from hpo.data import load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
+from hpo.gathering import Gatherer
 from hpo.lock import Lock, holders, remove_dead
 from hpo.options import MODEL_BASED, Options
 from hpo.order import Queue
@@ -80,6 +82,17 @@ class Plan:
     retried: frozenset[str]
     jobs: Queue
     words: str  # on the data
+    gatherer: Gatherer
+    is_finished: bool = False
+    has_left: bool = False
+
+    def begin_log(self) -> None:
+        """Write the first line, and gather what all ranks say from here on."""
+        _logger.info(
+            "start %s: %s; %d to train",
+            *(self.start.name, self.standing.sentence(), self.start.n_jobs),
+        )
+        self.gatherer.start()
 
     def trials_now(self) -> Sequence[Trial]:
         """List the trials, with those that were proposed since."""
@@ -153,7 +166,7 @@ def make(
         if earlier is not None and earlier.test != its.test:
             run.submission.unlink(missing_ok=True)  # other images' answers
         its.write(run)
-        _log_to(run.log)
+        gatherer = _gather_log(run, name, options)
         state.bury(run)
         results = journal.replay(run.journal)
         results |= _fail_deadly(run, name, trials, results)
@@ -180,8 +193,9 @@ def make(
     except BaseException:
         lock.release()
         raise
-    _logger.info("start %s: %s; %d to train", name, standing.sentence(), start.n_jobs)
-    return Plan(start, started, run, lock, its, standing, retried, jobs, dataset.words())
+    return Plan(
+        *(start, started, run, lock, its, standing, retried, jobs, dataset.words(), gatherer)
+    )
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
@@ -191,6 +205,7 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         history.note_ended(plan.run, plan.started, code, time.time())
     except OSError as error:  # a full disk: the search itself is on it already
         _logger.warning("%s: its end could not be noted: %s", plan.run, error)
+    leave(plan, is_clean=True)
     return code
 
 
@@ -208,8 +223,7 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         return ExitCode.STOPPED
     if now.is_finished:
         publish.tidy(plan.run, now)
-        plan.lock.release()
-        state.clear(plan.run)
+        plan.is_finished = True
     elif options.shard is not None:
         say(options, "this shard is finished; the rest is for the others")
     if now.n_failed:
@@ -222,6 +236,21 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     answers = f", the answers for {options.test} in {plan.run.submission}" if options.test else ""
     say(options, f"the best configuration is in {plan.run.best_params}{answers}")
     return ExitCode.DONE
+
+
+def leave(plan: Plan, *, is_clean: bool) -> None:
+    """Let go of the run directory, after all is in its log.
+
+    Args:
+        is_clean: whether all ranks have come to their end.
+    """
+    if plan.has_left:
+        return
+    plan.has_left = True
+    plan.gatherer.finish(is_clean=is_clean)
+    plan.lock.release()
+    if plan.is_finished:
+        state.clear(plan.run)
 
 
 def say(options: Options, text: str) -> None:
@@ -299,8 +328,8 @@ def _unsearched(grid: Combinations, terms: Terms) -> Config:
     return {name: value for name, value in terms.defaults.items() if name not in grid.names}
 
 
-def _log_to(path: Path) -> None:
-    """Append what happens to the run's log."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger("hpo").addHandler(handler)
+def _gather_log(run: RunDir, start: str, options: Options) -> Gatherer:
+    """Prepare to gather what all ranks say, after what earlier starts have left."""
+    alive = {holder.start for holder in holders(run.state).values()}
+    gathering.take_over(run, alive, options.shard)
+    return Gatherer(run, start, options.shard)

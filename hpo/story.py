@@ -31,6 +31,7 @@ from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
 from hpo.progress import Progress, duration
+from hpo.ranklog import RankLog, of_trial
 from hpo.report import compact, last_line
 from hpo.resolve import with_settings
 from hpo.rundir import RunDir
@@ -79,7 +80,12 @@ def run(
         return held[0].start
 
     start = world.on_root(make_plan)
+    rank_log = RankLog.begin(
+        RunDir(options.out).rank_log(start.name, world.rank), world.rank, world.host
+    )
     try:
+        if held:
+            held[0].begin_log()
         _check_seen(world, options, start)
         left_s = world.on_root(lambda: walltime.left_s(os.environ))
         if left_s is not None:
@@ -101,9 +107,13 @@ def run(
                 dismiss(crew.group)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
+    except BaseException:
+        rank_log.note_error()
+        raise
     finally:
         if held:
-            held[0].lock.release()
+            plan.leave(held[0], is_clean=False)
+        rank_log.end()
     world.close()
     return code
 
@@ -321,16 +331,17 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
     if result.status is Status.PRUNED:
         score += f", stopped after epoch {result.epochs},"
     line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
-    _logger.info("%s %s", result.id, line)
     if options.verbose:
         progress.say(line)
-    if result.error is not None:
-        _logger.warning(
-            "failed: %s: %s; more in %s",
-            compact(result.config),
-            last_line(result.error),
-            log,
-        )
+    with of_trial(result.id):
+        _logger.info("%s", line)
+        if result.error is not None:
+            _logger.warning(
+                "failed: %s: %s; more in %s",
+                compact(result.config),
+                last_line(result.error),
+                log,
+            )
 
 
 def _warn_of_unequal_nodes(world: World) -> None:

@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
-__init__ augment container cost epochfile errors imagefile launcher mounts proc quiet rundir
-schedules sockets stopping trial updates
+__init__ augment container cost epochfile errors imagefile launcher mounts proc quiet ranklog
+rundir schedules sockets stopping trial updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving job journal lock order process proposals record rules scheduler seeds
@@ -23,8 +23,8 @@ sharedmemory source template usage
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state world
 
-climb commandfiles cores data devices groups occupancy progress refinements schedule terms
-walltime written
+climb commandfiles cores data devices gathering groups occupancy progress refinements schedule
+terms walltime written
 
 draw graph hyperparameters meeting plain prepared spaceyaml
 
