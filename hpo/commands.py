@@ -25,8 +25,8 @@ from hpo import (
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
-from hpo.progress import duration
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Combinations
 from hpo.written import Written

@@ -10,9 +10,9 @@ from typing import Any
 
 from hpo import history, lock, scheduler, state
 from hpo.commandline import default_out
+from hpo.duration import duration
 from hpo.errors import ExitCode
 from hpo.options import shard
-from hpo.progress import duration
 from hpo.report import Standing, compact
 from hpo.rundir import RunDir
 

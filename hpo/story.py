@@ -25,16 +25,18 @@ from hpo import (
 )
 from hpo.attempt import dismiss, follow
 from hpo.contract import Objective, Setting
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
 from hpo.groups import Group
 from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
-from hpo.progress import Progress, duration
+from hpo.progress import Progress
 from hpo.ranklog import RankLog, of_trial
 from hpo.report import compact, last_line
 from hpo.resolve import with_settings
 from hpo.rundir import RunDir
+from hpo.snapshot import Training
 from hpo.stopping import Stop
 from hpo.trial import Result, Status
 from hpo.usage import age_s
@@ -307,7 +309,7 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
     if remark is not None:
         plan.say(options, remark)
     progress = _progress_of(held, options, world, jobs, n_before=len(finished))
-    for result in finished:
+    for result in sorted(finished, key=lambda its: its.ended_s):
         progress.count(result)
     return progress
 
@@ -315,12 +317,21 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
 def _progress_of(
     held: Plan, options: Options, world: World, jobs: Queue, n_before: int = 0
 ) -> Progress:
+    varied = spacefile.of_run(held.record.space, str(held.run)).varied
+    leaders = range(0, world.size * options.ranks_per_trial, options.ranks_per_trial)
+
+    def training(n: int) -> list[Training]:
+        told = state.some(held.run, held.start.name, leaders, n)
+        return [Training.of(its, varied) for its in told]
+
     return Progress(
         jobs.n_jobs + n_before,
         world.size,
-        varied=spacefile.of_run(held.record.space, str(held.run)).varied,
+        varied=varied,
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
+        training=training,
         quiet=options.quiet,
+        name=str(held.run),
     )
 
 
