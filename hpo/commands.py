@@ -22,6 +22,7 @@ from hpo import (
     spacetext,
     status,
     submit,
+    watch,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
@@ -89,6 +90,7 @@ def _parser() -> Parser:
     )
 
     status.add_parser(commands)
+    watch.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")

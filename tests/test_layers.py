@@ -37,9 +37,9 @@ attempt classifier dataparallel finalists function program resolve todo
 
 objectives publish worker
 
-findings plan status
+findings onlooker plan status
 
-frame precheck story
+frame precheck story watch
 
 cli submit
 
