@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from hpo import history
@@ -137,9 +137,9 @@ def take_over_all(run: RunDir, alive: Collection[str]) -> None:
 def entries(text: bytes) -> list[Entry]:
     """Split a log into its entries; what stands before the first one is one as well."""
     begins = [match.start() for match in _HEAD.finditer(text)]
-    if text and begins[:1] != [0]:
+    if begins[:1] != [0]:
         begins.insert(0, 0)
-    return [text[a:b] for a, b in zip(begins, [*begins[1:], len(text)], strict=True)]
+    return [text[a:b] for a, b in pairwise([*begins, len(text)]) if a < b]
 
 
 def _in_order(some: Iterable[Entry]) -> list[Entry]:
