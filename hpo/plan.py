@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -32,7 +33,8 @@ from hpo.data import load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
 from hpo.gathering import Gatherer
-from hpo.lock import Lock, holders, remove_dead
+from hpo.lock import Lock, alive, holders, remove_dead
+from hpo.notify import Notifier
 from hpo.options import MODEL_BASED, Options
 from hpo.order import Queue
 from hpo.report import Standing
@@ -53,6 +55,8 @@ from hpo.trial import (
 from hpo.written import Written
 
 _logger = logging.getLogger(__name__)
+
+_UNRECORDED = ("test", "set", "notify")  # options that are said anew each time
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Plan:
     jobs: Queue
     words: str  # on the data
     gatherer: Gatherer
+    notifier: Notifier
     is_finished: bool = False
     has_left: bool = False
 
@@ -158,7 +163,9 @@ def make(
             space=spaceyaml.described(written),
             identity=identity,
             data=described,
-            options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
+            options={
+                k: v for k, v in asdict(options).items() if k not in ("test", "set", "notify")
+            },
             defaults=_unsearched(grid, terms),
             test=None if options.test is None else os.path.abspath(options.test),
             objective={} if objective.name == NAME else {"defaults": dict(terms.defaults)},
@@ -194,23 +201,29 @@ def make(
         lock.release()
         raise
     return Plan(
-        *(start, started, run, lock, its, standing, retried, jobs, dataset.words(), gatherer)
+        *(start, started, run, lock, its, standing, retried, jobs, dataset.words(), gatherer),
+        notifier=Notifier(options.notify, options.out, options.aim),
     )
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    """Write the report, say how it ended, and find the exit code."""
+    """Write the report, let go of the run directory, say how it ended; give the exit code."""
     code = _conclude(plan, options, stop)
     try:
         history.note_ended(plan.run, plan.started, code, time.time())
     except OSError as error:  # a full disk: the search itself is on it already
         _logger.warning("%s: its end could not be noted: %s", plan.run, error)
     leave(plan, is_clean=True)
+    if options.notify is not None:
+        plan.notifier.ended(code, plan.standing, stop.reason)
+        others = set(alive(plan.run.state))
+        if options.shard is not None or not others:  # else it is theirs to take over
+            gathering.take_over(plan.run, others, options.shard)
     return code
 
 
 def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    now = publish.publish(plan.run, plan.record, plan.trials_now())
+    plan.standing = now = publish.publish(plan.run, plan.record, plan.trials_now())
     _logger.info("end: %s", now.sentence())
     if not plan.start.n_jobs and not plan.start.lacks_model:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
@@ -236,6 +249,13 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     answers = f", the answers for {options.test} in {plan.run.submission}" if options.test else ""
     say(options, f"the best configuration is in {plan.run.best_params}{answers}")
     return ExitCode.DONE
+
+
+def tell_crash(plan: Plan, error: Exception) -> None:
+    """Let the user hear of an error that ends the search."""
+    with contextlib.suppress(OSError, InputError):  # which may be this very error
+        plan.standing = plan.standing_now()
+    plan.notifier.crashed(error, plan.standing)
 
 
 def leave(plan: Plan, *, is_clean: bool) -> None:
@@ -330,6 +350,6 @@ def _unsearched(grid: Combinations, terms: Terms) -> Config:
 
 def _gather_log(run: RunDir, start: str, options: Options) -> Gatherer:
     """Prepare to gather what all ranks say, after what earlier starts have left."""
-    alive = {holder.start for holder in holders(run.state).values()}
-    gathering.take_over(run, alive, options.shard)
+    held = {holder.start for holder in holders(run.state).values()}
+    gathering.take_over(run, held, options.shard)
     return Gatherer(run, start, options.shard)

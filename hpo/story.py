@@ -13,6 +13,7 @@ from hpo import (
     cores,
     devices,
     journal,
+    notify,
     objectives,
     plan,
     publish,
@@ -67,6 +68,7 @@ def run(
     """
     # HPO_OUT, its default, may have been left behind on the first host.
     options = replace(options, out=world.broadcast(options.out))
+    world.on_root(lambda: notify.check(options.notify))
     crew = _crew(world, options)
     sharing = devices.pin(world) if options.device == "gpu" else None
     seats = cores.settle(world, options.threads)
@@ -109,8 +111,10 @@ def run(
                 dismiss(crew.group)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
-    except BaseException:
+    except BaseException as error:
         rank_log.note_error()
+        if held and isinstance(error, Exception):
+            plan.tell_crash(held[0], error)
         raise
     finally:
         if held:
@@ -239,7 +243,8 @@ def _train(
     with worker.usage.counts("search_s"):
         if held:
             with _progress(held[0], options, world, remark) as progress:
-                train(jobs=held[0].jobs, on_result=lambda result: _show(progress, options, result))
+                show = partial(_show, held[0], progress, options)
+                train(jobs=held[0].jobs, on_result=show)
         else:  # rank 0 alone knows the jobs and hears the results
             train(jobs=Queue([]), on_result=lambda _: None)
         if options.finalists:
@@ -266,7 +271,7 @@ def _train_finalists(
             f" --finalists {options.finalists}, --repeats {options.repeats}",
         )
         with _progress_of(held[0], options, world, jobs) as progress:
-            train(on_result=lambda result: _show(progress, options, result))
+            train(on_result=partial(_show, held[0], progress, options))
     else:
         train(on_result=lambda _: None)
 
@@ -335,7 +340,7 @@ def _progress_of(
     )
 
 
-def _show(progress: Progress, options: Options, result: Result) -> None:
+def _show(held: Plan, progress: Progress, options: Options, result: Result) -> None:
     log = RunDir(options.out).log_of(result.id)
     progress.count(result)
     score = "failed" if result.score is None else f"{result.score:.4f}"
@@ -353,6 +358,8 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
                 last_line(result.error),
                 log,
             )
+    if result.status is Status.FAILED:
+        held.notifier.trial_failed(result, notify.Tally.of_snapshot(progress.snapshot()))
 
 
 def _warn_of_unequal_nodes(world: World) -> None:

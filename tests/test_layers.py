@@ -26,7 +26,7 @@ state world
 climb commandfiles cores data devices gathering groups occupancy refinements schedule snapshot
 terms walltime written
 
-draw graph hyperparameters liveview meeting plain prepared spaceyaml
+draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
 
 classifierterms jobspec library model_based options paramsfile progress spacetext sweepfile
 tablefile train
