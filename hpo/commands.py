@@ -13,18 +13,21 @@ from hpo import (
     cli,
     cost,
     datafile,
+    gathering,
     hyperparameters,
+    lock,
     quiet,
     sampling,
     spacefile,
     spacetext,
     status,
     submit,
+    watch,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
-from hpo.progress import duration
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Combinations
 from hpo.written import Written
@@ -87,6 +90,7 @@ def _parser() -> Parser:
     )
 
     status.add_parser(commands)
+    watch.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
@@ -201,6 +205,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
     run = RunDir(arguments.dir)
     its = record.read(run)
+    if not (alive := lock.alive(run.state)):
+        gathering.take_over_all(run, alive)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     webreport.write(run)
     print(f"{run}: {standing.sentence()}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from hpo import __version__, findings, mistakes, webfacts
 from hpo.findings import Findings
-from hpo.progress import duration
+from hpo.duration import duration
 from hpo.report import best_params, compact, last_line, yaml_value
 from hpo.rundir import RunDir, write_whole
 from hpo.trial import Result, Status

@@ -220,8 +220,8 @@ def test_search_learns_the_end_of_its_job(submitted, options):
 
 
 def search_log(out: Path) -> str:
-    path = out / "search.log"
-    return path.read_text() if path.exists() else ""
+    """Give the log of a search, or those of all its shards."""
+    return "".join(path.read_text() for path in out.glob("search*.log"))
 
 
 def test_lost_node_is_replaced(submitted, plain):
