@@ -61,12 +61,13 @@ def test_terminal_shows_what_is_done_and_what_each_rank_trains(
     # What others print stays, though from its second line on it may cover a drawing.
     assert "first word\n" in end
     assert "second word" in end
-    *_, last, reason, where = end.rstrip().split("\n")
+    *_, last, reason, where, page = end.rstrip().split("\n")
     assert last.startswith(
         "results: finished: 5 of 5 trials, 1 failed, best 5.2000 (x 5, epochs 2)"
     )
     assert where.startswith("the best configuration is in")
     assert reason.startswith("why trials failed is in")
+    assert page == "a report to look at is in results/report.html"
     assert "training" not in end and "ranks busy" not in end
 
 
