@@ -20,6 +20,7 @@ from hpo import (
     spacetext,
     status,
     submit,
+    tracking,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
@@ -87,6 +88,7 @@ def _parser() -> Parser:
     )
 
     status.add_parser(commands)
+    tracking.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")

@@ -21,6 +21,7 @@ from hpo import (
     spacefile,
     state,
     todo,
+    tracker,
     walltime,
 )
 from hpo.attempt import dismiss, follow
@@ -35,6 +36,7 @@ from hpo.report import compact, last_line
 from hpo.resolve import with_settings
 from hpo.rundir import RunDir
 from hpo.stopping import Stop
+from hpo.trackprocess import TrackProcess
 from hpo.trial import Result, Status
 from hpo.usage import age_s
 from hpo.worker import Worker
@@ -69,6 +71,7 @@ def run(
     seats = cores.settle(world, options.threads)
     its = objective if objective is not None else _objective(world, options)
     world.on_root(lambda: its.check(options))
+    world.on_root(lambda: tracker.check_installed(options.track))
     written = world.on_root(lambda: plan.read_space(options, space, its.terms()))
     options = with_settings(options, written.settings, written.name, its)
     dataset = its.load(world, options)
@@ -79,6 +82,7 @@ def run(
         return held[0].start
 
     start = world.on_root(make_plan)
+    trackers = TrackProcess(RunDir(options.out), options.track if held else ())
     try:
         _check_seen(world, options, start)
         left_s = world.on_root(lambda: walltime.left_s(os.environ))
@@ -100,8 +104,9 @@ def run(
                 _train(crew.leaders, options, start, held, worker, stop, remark)
                 dismiss(crew.group)
             _log_usage(world, worker, held)
-        code = world.on_root(lambda: plan.conclude(held[0], options, stop))
+        code = world.on_root(lambda: _conclude(held[0], options, stop, trackers))
     finally:
+        trackers.kill()
         if held:
             held[0].lock.release()
     world.close()
@@ -331,6 +336,15 @@ def _show(progress: Progress, options: Options, result: Result) -> None:
             last_line(result.error),
             log,
         )
+
+
+def _conclude(held: Plan, options: Options, stop: Stop, trackers: TrackProcess) -> ExitCode:
+    """Conclude, and let the trackers hear of it."""
+    code = plan.conclude(held, options, stop)
+    is_finished = code is not ExitCode.STOPPED
+    for line in trackers.end(is_finished=is_finished, left_s=stop.time_left_s()):
+        plan.say(options, line)
+    return code
 
 
 def _warn_of_unequal_nodes(world: World) -> None:
