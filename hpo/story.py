@@ -12,6 +12,7 @@ from functools import partial
 from hpo import (
     cores,
     devices,
+    fetching,
     journal,
     objectives,
     plan,
@@ -74,7 +75,10 @@ def run(
     world.on_root(lambda: tracker.check_installed(options.track))
     written = world.on_root(lambda: plan.read_space(options, space, its.terms()))
     options = with_settings(options, written.settings, written.name, its)
-    dataset = its.load(world, options)
+    found = replace(options, data=fetching.local(world, options.data))
+    dataset = its.load(world, found)
+    if found.data != options.data:
+        dataset = replace(dataset, path=options.data)  # type: ignore[type-var]  # a dataclass
     held: list[Plan] = []  # on rank 0 only
 
     def make_plan() -> Start:
@@ -93,7 +97,7 @@ def run(
             plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_model) and not _any_stopped(world, stop):
-            setting = Setting(options, dataset)
+            setting = Setting(found, dataset)
             its.open(world, setting)
             worker = _worker(world, crew, its, setting, start, stop)
             worker.usage.start_s = age_s()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from hpo import launcher, tracking
 from hpo.process import Process
@@ -44,7 +42,7 @@ class TrackProcess:
                         str(self._mark),
                         *words,
                     ],
-                    _environ(),
+                    launcher.for_module() | {"PYTHONUNBUFFERED": "1"},
                     stdout=log,
                     stderr=log,
                 )
@@ -76,11 +74,3 @@ class TrackProcess:
         if self._process is not None:
             self._process.stop(0.0)
         self._mark.unlink(missing_ok=True)
-
-
-def _environ() -> dict[str, str]:
-    """Leave out what would make it a rank; let it find this package."""
-    environ = launcher.without()
-    package = str(Path(__file__).resolve().parents[1])
-    paths = [package, *filter(None, [environ.get("PYTHONPATH")])]
-    return environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

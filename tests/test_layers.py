@@ -14,30 +14,30 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
 __init__ augment container cost epochfile errors imagefile launcher mounts proc quiet rundir
-schedules sockets stopping trial updates
+schedules sockets stopping trial trialnames updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving job journal lock order process proposals record rules scheduler seeds
 sharedmemory source template usage
 
 datafile engine expression history jobfile metriclines models pruning report sitefile space
-state world
+state tracker world
 
 climb commandfiles cores data devices groups occupancy progress refinements schedule terms
-walltime written
+trackmlflow tracktensorboard trackwandb walltime written
 
-draw graph hyperparameters meeting plain prepared spaceyaml
+artifacts draw graph hyperparameters meeting plain prepared spaceyaml
 
-classifierterms jobspec library model_based options paramsfile spacetext sweepfile tablefile
-train
+classifierterms fetching jobspec library model_based options paramsfile spacetext sweepfile
+tablefile train
 
-asking bestmodel contract sampling spacefile
+asking bestmodel contract knownterms sampling spacefile
 
-attempt classifier dataparallel finalists function program resolve todo
+attempt classifier dataparallel finalists function program resolve todo trackfeed
 
-objectives publish worker
+objectives publish tracking worker
 
-findings plan status
+findings plan status trackprocess
 
 frame precheck story
 
@@ -60,6 +60,9 @@ DOORS = {
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"dataparallel", "plain"},
     "torch": {"dataparallel", "plain"},
+    "wandb": {"trackwandb"},
+    "mlflow": {"trackmlflow"},
+    "tensorboard": {"tracktensorboard"},
 }
 FOREIGN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
 
@@ -196,6 +199,7 @@ def started(run: str, *argv: str) -> subprocess.CompletedProcess[str]:
         (RISMPIGPU, ["rismpigpu.py", "--help"]),
         ("import hpo.report", ["-"]),
         ("import hpo.commands", ["-"]),
+        ("import hpo.tracking", ["-"]),
     ],
 )
 def test_start_without_heavy_libraries(run, argv):
