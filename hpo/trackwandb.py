@@ -27,11 +27,22 @@ from hpo.tracker import Best, Search, ToldTrial, without_secrets
 from hpo.trial import Status
 
 ANSWERS_WITHIN_S = 2.0
+BEGINS_WITHIN_S = 30.0
 MOST_PICTURES = 24
 MOST_COPIED_BYTES = 100 << 20  # larger data are named and not copied
 _PROJECT = "hpo"
-_SERVER = "https://api.wandb.ai"
+_EARLIER_HOST = "api.wandb.ai"  # a key that was stored for it is still good
 _HOME = "wandb-data"  # W&B's own files, which an offline run needs until it is synced
+
+
+def _load() -> Any:
+    """Load it; a variable that a job file left empty is none, where W&B would refuse it."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        if not os.environ[name]:
+            del os.environ[name]
+    import wandb
+
+    return wandb
 
 
 class Wandb:
@@ -44,12 +55,14 @@ class Wandb:
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
             os.environ.setdefault(name, str(home))
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
-
-        self._wandb = wandb
-        self._mode = os.environ.get("WANDB_MODE") or ("online" if _is_online() else "offline")
+        self._wandb = _load()
+        self._server = _server()
+        lacking = _lacking(self._server)
+        self._mode = os.environ.get("WANDB_MODE") or ("offline" if lacking else "online")
+        if self._mode == "online" and lacking is not None:  # W&B would find that out in minutes
+            raise InputError(f"expected a W&B server, as WANDB_MODE says, found {lacking}")
         self._project = os.environ.get("WANDB_PROJECT") or _PROJECT
-        where = "offline" if self._mode == "offline" else _server()
+        where = "offline" if self._mode == "offline" else self._server
         self.destination = f"{where} {self._project}"
 
     def tell(self, trial: ToldTrial) -> None:
@@ -92,6 +105,7 @@ class Wandb:
                 disable_code=True,
                 disable_git=True,
                 x_disable_stats=True,  # of this process, which trains nothing
+                init_timeout=BEGINS_WITHIN_S,
             ),
         )
         run.define_metric("epoch", hidden=True)
@@ -178,33 +192,36 @@ class Wandb:
 
     def words(self) -> str:
         if self._mode != "offline":
-            return f"they are in project {self._project} of {_server()}"
+            return f"they are in project {self._project} of {self._server}"
         return f"offline; to upload: wandb sync {shlex.quote(str(self._folder))}"
 
 
 def _server() -> str:
-    return os.environ.get("WANDB_BASE_URL") or _SERVER
+    """Name the server that W&B would speak to; its default is not that of earlier versions."""
+    return str(_load().setup().settings.base_url)
 
 
-def _is_online() -> bool:
-    """Tell whether there is a key, and a server that answers."""
-    address = urlsplit(_server())
-    if not (os.environ.get("WANDB_API_KEY") or _has_stored_key(address.hostname or "")):
-        return False
+def _lacking(server: str) -> str | None:
+    """Say what keeps it from being used: the key, or its answer."""
+    address = urlsplit(server)
+    host = address.hostname or ""
+    if not (os.environ.get("WANDB_API_KEY") or _has_stored_key(host)):
+        return f"no key for {server}; wandb login, or WANDB_API_KEY in the environment, gives one"
     port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        socket.create_connection((address.hostname or "", port), ANSWERS_WITHIN_S).close()
-    except OSError:
-        return False
-    return True
+        socket.create_connection((host, port), ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        return f"no answer of {server} ({error.strerror or error})"
+    return None
 
 
 def _has_stored_key(host: str) -> bool:
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
-        return netrc.netrc(str(path)).authenticators(host) is not None
+        stored = netrc.netrc(str(path)).hosts
     except (OSError, netrc.NetrcParseError):
         return False
+    return host in stored or _EARLIER_HOST in stored
 
 
 def download(name: str, folder: Path) -> None:
@@ -213,10 +230,11 @@ def download(name: str, folder: Path) -> None:
     Raises:
         InputError: if it cannot be had.
     """
-    import wandb
-
+    lacking = _lacking(_server())
+    if lacking is not None:
+        raise InputError(f"wandb:{name}: expected an artifact, found {lacking}")
     try:
-        wandb.Api().artifact(name).download(root=str(folder), skip_cache=True)
+        _load().Api().artifact(name).download(root=str(folder), skip_cache=True)
     except Exception as error:  # of wandb, its server, the network
         reason = str(error).strip().splitlines()
         raise InputError(
