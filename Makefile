@@ -4,7 +4,7 @@ BIN := .venv/bin
 NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
-.PHONY: test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
+.PHONY: test-images test-trackers images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
 .PHONY: bench-peers bench-pruning bench-threads scaling simulate
 
 help:
@@ -31,6 +31,9 @@ test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampl
 
 test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
 	$(BIN)/python -m pytest tests/frameworks
+
+test-trackers: .venv/trackers ## searches beside W&B, MLflow and TensorBoard, offline
+	$(BIN)/python -m pytest tests/trackers
 
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
@@ -108,6 +111,10 @@ clean:
 
 .venv/frameworks: requirements-examples.txt .venv/backends
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-examples.txt
+	@touch $@
+
+.venv/trackers: requirements-trackers.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-trackers.txt
 	@touch $@
 
 .venv/images: requirements-images.txt .venv/tests
