@@ -4,7 +4,7 @@ BIN := .venv/bin
 NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
-.PHONY: test-browsers test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
+.PHONY: test-browsers test-images test-trackers images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
 .PHONY: bench-page bench-peers bench-pruning bench-threads scaling simulate
 
 help:
@@ -34,6 +34,9 @@ test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
 
 test-browsers: .venv/browsers ## report.html in Chromium
 	$(BIN)/python -m pytest tests/browsers
+
+test-trackers: .venv/trackers ## searches beside W&B, MLflow and TensorBoard, offline
+	$(BIN)/python -m pytest tests/trackers
 
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
@@ -118,6 +121,10 @@ clean:
 
 .venv/browsers: requirements-browsers.txt .venv/tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browsers.txt
+	@touch $@
+
+.venv/trackers: requirements-trackers.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-trackers.txt
 	@touch $@
 
 .venv/images: requirements-images.txt .venv/tests

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpo import (
     architecture,
+    artifacts,
     cli,
     cost,
     datafile,
@@ -22,6 +23,7 @@ from hpo import (
     spacetext,
     status,
     submit,
+    tracking,
     watch,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
@@ -91,6 +93,8 @@ def _parser() -> Parser:
 
     status.add_parser(commands)
     watch.add_parser(commands)
+    tracking.add_parser(commands)
+    artifacts.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
