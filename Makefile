@@ -4,8 +4,8 @@ BIN := .venv/bin
 NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
-.PHONY: test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
-.PHONY: bench-live bench-peers bench-pruning bench-threads scaling simulate
+.PHONY: test-browsers test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
+.PHONY: bench-live bench-page bench-peers bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -32,6 +32,9 @@ test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampl
 test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
 	$(BIN)/python -m pytest tests/frameworks
 
+test-browsers: .venv/browsers ## report.html in Chromium
+	$(BIN)/python -m pytest tests/browsers
+
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
 
@@ -43,6 +46,9 @@ bench: .venv/runs ## speed against a new model for each trial; start; dispatch; 
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.packing
+
+bench-page: .venv/browsers ## report.html of 3,000 trials: made, opened, drawn
+	$(BIN)/python -m benchmarks.page $(OPTIONS)
 
 bench-kaggle: .venv/runs ## one network on 42,000 images, against plain Keras
 	$(BIN)/python -m benchmarks.kaggle $(OPTIONS)
@@ -111,6 +117,10 @@ clean:
 
 .venv/frameworks: requirements-examples.txt .venv/backends
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-examples.txt
+	@touch $@
+
+.venv/browsers: requirements-browsers.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browsers.txt
 	@touch $@
 
 .venv/images: requirements-images.txt .venv/tests

@@ -112,17 +112,26 @@ def _write_keras(run: RunDir, data: Mapping[str, Any], trial: Trial) -> None:
             ) from error
 
 
-def answers_csv(run: RunDir, images: np.ndarray) -> str:
-    """Answer images with the best model, in Kaggle's format."""
+def shares(run: RunDir, images: np.ndarray) -> np.ndarray:
+    """Say how likely the best model finds each class: uint8 (n, side²) to float32 (n, classes).
+
+    Raises:
+        InputError: if its file is no such model.
+    """
     with quiet.loading():
         from hpo import models
 
         try:
-            labels = models.answers(run.best_model, images)
+            return models.shares(run.best_model, images)
         except (ValueError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{run.best_model}: expected the model that a search has written, found something"
                 " else; delete it, and `python -m hpo report` makes it again"
             ) from error
+
+
+def answers_csv(run: RunDir, images: np.ndarray) -> str:
+    """Answer images with the best model, in Kaggle's format."""
+    labels = shares(run, images).argmax(axis=1)
     rows = [f"{number},{label}" for number, label in enumerate(labels, start=1)]
     return "\n".join(["ImageId,Label", *rows, ""])

@@ -201,14 +201,16 @@ def _cost(grid: Combinations, side: int, n_images: int) -> tuple[float, float]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from hpo import publish, record
+    from hpo import publish, record, webreport
 
     run = RunDir(arguments.dir)
     its = record.read(run)
     if not (alive := lock.alive(run.state)):
         gathering.take_over_all(run, alive)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
+    webreport.write(run)
     print(f"{run}: {standing.sentence()}")
+    print(f"a report to look at is in {run.report}")
     if publish.missing_model(run, its, standing):
         raise InputError(
             f"{run}: expected the winner's model in {run.models}, found none; run the search"

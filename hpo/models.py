@@ -88,15 +88,15 @@ def save(
     write_whole(path, model.save)
 
 
-def answers(path: Path, images: np.ndarray) -> np.ndarray:
-    """Give the class that a saved model sees in each image: uint8 (n, side²) to int64 (n,)."""
+def shares(path: Path, images: np.ndarray) -> np.ndarray:
+    """Give how likely a saved model finds each class: uint8 (n, side²) to float32 (n, classes)."""
     model = keras.models.load_model(path)
     _, height, width, _ = model.input_shape
     images = images.reshape(-1, height, width, 1)
-    found = [np.empty(0, np.int64)]
+    found = [np.empty((0, model.output_shape[-1]), np.float32)]
     for start in range(0, len(images), 1024):
         batch = images[start : start + 1024].astype(np.float32)
-        found.append(np.argmax(keras.ops.convert_to_numpy(model(batch)), axis=1))
+        found.append(keras.ops.convert_to_numpy(model(batch)))
     return np.concatenate(found)
 
 

@@ -26,6 +26,7 @@ from hpo import (
     spaceyaml,
     state,
     todo,
+    webreport,
 )
 from hpo.classifierterms import NAME
 from hpo.contract import Data, Objective
@@ -213,6 +214,14 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         history.note_ended(plan.run, plan.started, code, time.time())
     except OSError as error:  # a full disk: the search itself is on it already
         _logger.warning("%s: its end could not be noted: %s", plan.run, error)
+    try:
+        webreport.write(plan.run)
+    except Exception as error:  # the answer is on disk, and is no worse for it
+        _logger.warning(
+            "%s: it could not be made: %r; python -m hpo report", plan.run.report, error
+        )
+    else:
+        say(options, f"a report to look at is in {plan.run.report}")
     leave(plan, is_clean=True)
     if options.notify is not None:
         plan.notifier.ended(code, plan.standing, stop.reason)

@@ -75,6 +75,8 @@ class RunDir:
         self.best_params = self.root / "best_params.txt"
         self.best_model = self.root / "best_model.keras"
         self.best_folder = self.root / "best_model"
+        self.best_mistakes = self.root / "best_mistakes.json"
+        self.report = self.root / "report.html"
         self.results = self.root / "results.csv"
         self.search = self.root / "search.yaml"
         self.submission = self.root / "submission.csv"

@@ -17,8 +17,8 @@ __init__ augment container cost duration epochfile errors imagefile launcher mou
 ranklog rundir schedules sockets stopping trial updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
-epochs finals halving job journal lock order process proposals record rules scheduler seeds
-sharedmemory source template terminal usage
+epochs finals halving importance job journal lock order process proposals record rules scheduler
+seeds sharedmemory source template terminal usage
 
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state world
@@ -33,13 +33,19 @@ tablefile train
 
 asking bestmodel contract sampling spacefile
 
-attempt classifier dataparallel finalists function program resolve todo
+attempt classifier dataparallel finalists function mistakes program resolve todo
 
 objectives publish worker
 
-findings onlooker plan status
+findings onlooker status
 
-frame precheck story watch
+frame watch webfacts
+
+webreport
+
+plan
+
+precheck story
 
 cli submit
 

@@ -74,13 +74,15 @@ def _check(command: list[str], columns: int, lines: int) -> None:
     # What others print stays, though from its second line on it may cover a drawing.
     assert "first word\n" in end
     assert "second word" in end
-    *_, last, reason, where = end.rstrip().split("\n")
+    *_, last, reason, where, page = end.rstrip().split("\n")
     assert last.startswith(
         "results: finished: 5 of 5 trials, 1 failed, best 5.2000 (x 5, epochs 2)"
     )
     assert where.startswith("the best configuration is in")
     assert reason.startswith("why trials failed is in")
-    assert "training" not in end and end.count("ranks busy") <= 1
+    assert page == "a report to look at is in results/report.html"
+    left = [line for line in end.split("\n") if not line.startswith("second word")]
+    assert not any("training" in line or "ranks busy" in line for line in left)
 
 
 def test_no_terminal_gets_no_escape_codes(tmp_path: Path) -> None:
