@@ -12,8 +12,8 @@ from string import Template
 from typing import Any
 
 from hpo import __version__, findings, mistakes, webfacts
-from hpo.findings import Findings
 from hpo.duration import duration
+from hpo.findings import Findings
 from hpo.report import best_params, compact, last_line, yaml_value
 from hpo.rundir import RunDir, write_whole
 from hpo.trial import Result, Status
