@@ -5,7 +5,7 @@ NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
 .PHONY: test-browsers test-images test-trackers images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
-.PHONY: bench-page bench-peers bench-pruning bench-threads scaling simulate
+.PHONY: bench-live bench-page bench-peers bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -61,6 +61,9 @@ bench-costs: .venv/runs ## predicted against seen time of each network of the ri
 
 bench-memory: .venv/runs ## a rank's memory after 50 and after 1,000 trials
 	$(BIN)/python -m benchmarks.memory $(OPTIONS)
+
+bench-live: .venv/runs ## what the live view costs a search, and a refresh of it at 1,000 ranks
+	$(BIN)/python -m benchmarks.live $(OPTIONS)
 
 bench-pruning: .venv/runs ## what pruning saves and costs, on train.csv (half an hour)
 	$(BIN)/python -m benchmarks.pruning $(OPTIONS)
