@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from hpo.call import search as search
     from hpo.contract import Context as Context
     from hpo.contract import Leave as Leave
+    from hpo.cvresults import cv_results as cv_results
     from hpo.dataparallel import keras_data_parallel as keras_data_parallel
     from hpo.dataparallel import torch_process_group as torch_process_group
     from hpo.frame import load as load
     from hpo.function import objective as objective
+    from hpo.optunastudy import to_optuna as to_optuna
 
 __version__ = "0.1.0"
 
@@ -25,10 +27,12 @@ _HOMES = {
     "Answer": "call",
     "Context": "contract",
     "Leave": "contract",
+    "cv_results": "cvresults",
     "keras_data_parallel": "dataparallel",
     "load": "frame",
     "objective": "function",
     "search": "call",
+    "to_optuna": "optunastudy",
     "torch_process_group": "dataparallel",
 }
 

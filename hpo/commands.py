@@ -10,9 +10,11 @@ from pathlib import Path
 
 from hpo import (
     architecture,
+    bestconfig,
     cli,
     cost,
     datafile,
+    export,
     hyperparameters,
     quiet,
     sampling,
@@ -98,6 +100,9 @@ def _parser() -> Parser:
     predict.add_argument("csv", metavar="CSV", help="images as for --test")
     predict.add_argument("--out", metavar="FILE", help="default: standard output")
     predict.set_defaults(run=_predict)
+
+    bestconfig.add_parser(commands)
+    export.add_parser(commands)
     return parser
 
 

@@ -37,11 +37,11 @@ attempt classifier dataparallel finalists function mistakes program resolve todo
 
 objectives publish worker
 
-findings status
+bestconfig findings status
 
-frame webfacts
+cvresults frame optunastudy webfacts
 
-webreport
+export webreport
 
 plan
 
@@ -60,7 +60,8 @@ LEVEL = {
 }
 DOORS = {
     "mpi4py": {"world"},
-    "optuna": {"model_based"},
+    "optuna": {"model_based", "optunastudy"},
+    "sqlalchemy": {"optunastudy"},
     "scipy": {"draw"},
     "keras": {"dataparallel", "models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
