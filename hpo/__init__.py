@@ -1,7 +1,8 @@
 """MPI-parallel hyperparameter search for research clusters.
 
 What a program of one's own needs (docs/objectives.md): `hpo.search`, `hpo.objective`, and for
-annotations `hpo.Context`; and to look at a run, `hpo.load` (docs/reports.md).
+annotations `hpo.Context`; and to look at a run, `hpo.load` and `hpo.figures`, `hpo.cv_results` and
+`hpo.to_optuna` (docs/export.md).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo import figures as figures
     from hpo.call import Answer as Answer
     from hpo.call import search as search
     from hpo.contract import Context as Context
@@ -38,8 +40,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
     import importlib
 
+    if name == "figures":
+        return importlib.import_module("hpo.figures")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
     return getattr(importlib.import_module(f"hpo.{_HOMES[name]}"), name)

@@ -210,14 +210,14 @@ def _cost(grid: Combinations, side: int, n_images: int) -> tuple[float, float]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from hpo import figures, publish, record, webreport
+    from hpo import canvas, publish, record, webreport
 
     if arguments.figures is None and arguments.format is not None:
         raise InputError("--format: expected --figures FOLDER beside it, found none")
     run = RunDir(arguments.dir)
     its = record.read(run)
     if arguments.figures is not None:
-        figures.check_installed()
+        canvas.check_installed()
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     webreport.write(run)
     print(f"{run}: {standing.sentence()}")

@@ -70,7 +70,7 @@ def rows(sides: Sequence[Side], pairs: Sequence[Against]) -> list[list[str]]:
         told("data", lambda its: its.data_path),
         told("space", lambda its: f"{its.n_trials:,} trials of {', '.join(its.varied) or 'one'}"),
         told("finished", _finished),
-        told(f"best {_metrics(sides)}", _best),
+        told(*_best(sides)),
         told("  with", lambda its: compact(_settings(its)) or _UNKNOWN),
         told("ranks", lambda its: ", ".join(map(str, its.n_ranks)) or _UNKNOWN),
         told("hosts", _hosts),
@@ -151,15 +151,17 @@ def _finished(its: Side) -> str:
     return ", ".join(parts + ([f"{left:,} to come"] if left else []))
 
 
-def _metrics(sides: Sequence[Side]) -> str:
-    metrics = {its.metric for its in sides}
-    return metrics.pop() if len(metrics) == 1 else "score"
+def _best(sides: Sequence[Side]) -> tuple[str, Callable[[Side], str]]:
+    """Head the row of best scores, with each run's own metric where they differ."""
+    aims = {(its.metric, its.goal) for its in sides}
 
+    def score(its: Side) -> str:
+        if its.best_score is None:
+            return _UNKNOWN
+        aim = "" if len(aims) == 1 else f" ({its.metric}, {its.goal})"
+        return f"{its.best_score:.4f}{aim}"
 
-def _best(its: Side) -> str:
-    if its.best_score is None:
-        return _UNKNOWN
-    return f"{its.best_score:.4f} ({its.metric}, {its.goal})"
+    return (f"best {sides[0].metric}" if len(aims) == 1 else "best score"), score
 
 
 def _settings(its: Side) -> dict[str, object]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo import figures, findings, frame
+from hpo import canvas, figures, findings, frame
 from hpo.errors import InputError
-from hpo.rundir import write_whole
 from hpo.sidebyside import Side
 
 FORMATS = ("png", "svg")
-DOTS_PER_INCH = 150
 
 
 def write(path: str | Path, folder: Path, form: str) -> tuple[list[Path], list[str]]:
@@ -22,7 +19,7 @@ def write(path: str | Path, folder: Path, form: str) -> tuple[list[Path], list[s
     Raises:
         InputError: if it is no run, matplotlib is missing, or a file cannot be written.
     """
-    figures.check_installed()
+    canvas.check_installed()
     found = findings.read(path)
     table = frame.of(found)
     # By the name of their files, in the order in which one would look at them.
@@ -46,12 +43,13 @@ def write(path: str | Path, folder: Path, form: str) -> tuple[list[Path], list[s
             left_out.append(f"{name}: {error}")
             continue
         written.append(folder / f"{name}.{form}")
-        save(figure, written[-1])
+        canvas.save(figure, written[-1])
     return written, left_out
 
 
 def write_comparison(sides: Sequence[Side], path: Path) -> None:
-    save(figures.comparison(sides), path)
+    """Draw runs against each other into a file."""
+    canvas.save(figures.comparison(sides), path)
 
 
 def check_file(name: str) -> None:
@@ -62,26 +60,4 @@ def check_file(name: str) -> None:
     """
     if Path(name).suffix[1:] not in FORMATS:
         raise InputError(f"--figure: expected FILE.png or FILE.svg, found {name!r}")
-    figures.check_installed()
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write a figure to a file, the same bytes for the same figure.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    form = path.suffix[1:]
-    undated = {"Date": None} if form == "svg" else {}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # in a name; it is a box then
-            write_whole(
-                path,
-                lambda beside: figure.savefig(
-                    beside, format=form, dpi=DOTS_PER_INCH, metadata=undated
-                ),
-            )
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    canvas.check_installed()

@@ -23,10 +23,10 @@ seeds sharedmemory source template usage
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state world
 
-climb commandfiles cores data devices groups occupancy progress refinements schedule terms
-walltime written
+climb commandfiles cores data devices groups occupancy progress refinements schedule scored
+terms walltime written
 
-draw graph hyperparameters meeting plain prepared spaceyaml
+canvas draw graph hyperparameters meeting plain prepared spaceyaml
 
 classifierterms jobspec library model_based options paramsfile spacetext sweepfile tablefile
 train
@@ -39,13 +39,13 @@ objectives publish worker
 
 bestconfig findings status
 
-cvresults frame optunastudy webfacts
+cvresults frame optunastudy sidebyside webfacts
 
-export webreport
+export figures webreport
 
-plan
+pictures plan
 
-precheck story
+compare precheck story
 
 cli submit
 
@@ -63,6 +63,7 @@ DOORS = {
     "optuna": {"model_based", "optunastudy"},
     "sqlalchemy": {"optunastudy"},
     "scipy": {"draw"},
+    "matplotlib": {"canvas"},
     "keras": {"dataparallel", "models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"dataparallel", "plain"},
