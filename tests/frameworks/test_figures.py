@@ -67,12 +67,15 @@ def tables(tmp_path_factory):
         "all failed": written_runs.write(root / "failed", {"lr": [0.01, 0.1]}, failed),
         "rough": written_runs.write(
             *(root / "rough", ROUGH, rough),
-            aim=Aim("loss", MINIMIZE), options={"pruner": "patience"}, n_ranks=5,
+            aim=Aim("loss", MINIMIZE),
+            options={"pruner": "patience"},
+            n_ranks=5,
         ),
         "many": written_runs.write(
             *(root / "many", {"lr": {"min": 1e-4, "max": 0.1, "log": True}, "n": [1, 2, 3]}),
             lambda t: by(t.config),
-            options={"sampler": "random", "trials": 200}, n_ranks=70,
+            options={"sampler": "random", "trials": 200},
+            n_ranks=70,
         ),
     }
     return {name: (run, hpo.load(run.root)) for name, run in made.items()}
