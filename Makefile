@@ -5,7 +5,7 @@ NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
 .PHONY: test-browsers test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
-.PHONY: bench-peers bench-pruning bench-threads scaling simulate
+.PHONY: bench-page bench-peers bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -29,7 +29,7 @@ test-kill: .venv/tests ## kill searches at many random moments
 test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampler that needs PyTorch
 	$(BIN)/python -m pytest tests/mpi/test_backends.py tests/test_model_based.py
 
-test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
+test-frameworks: .venv/frameworks ## pictures, and the examples that need JAX, PyTorch, DVC or Jupyter
 	$(BIN)/python -m pytest tests/frameworks
 
 test-browsers: .venv/browsers ## report.html in Chromium
@@ -46,6 +46,9 @@ bench: .venv/runs ## speed against a new model for each trial; start; dispatch; 
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.packing
+
+bench-page: .venv/browsers ## report.html of 3,000 trials: made, opened, drawn
+	$(BIN)/python -m benchmarks.page $(OPTIONS)
 
 bench-kaggle: .venv/runs ## one network on 42,000 images, against plain Keras
 	$(BIN)/python -m benchmarks.kaggle $(OPTIONS)

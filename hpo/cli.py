@@ -56,7 +56,7 @@ def main(
     console.setLevel(level)
     logger = logging.getLogger("hpo")
     logger.handlers[:] = [console]  # none of an earlier search of this process
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
 
     world = None
     try:

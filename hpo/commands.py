@@ -16,18 +16,21 @@ from hpo import (
     cost,
     datafile,
     export,
+    gathering,
     hyperparameters,
+    lock,
     quiet,
     sampling,
     spacefile,
     spacetext,
     status,
     submit,
+    watch,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
 from hpo.commandline import Parser, default_out
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
-from hpo.progress import duration
 from hpo.rundir import RunDir, write_whole
 from hpo.space import Combinations
 from hpo.written import Written
@@ -90,6 +93,7 @@ def _parser() -> Parser:
     )
 
     status.add_parser(commands)
+    watch.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
@@ -218,6 +222,8 @@ def _report(arguments: argparse.Namespace) -> int:
     its = record.read(run)
     if arguments.figures is not None:
         canvas.check_installed()
+    if not (alive := lock.alive(run.state)):
+        gathering.take_over_all(run, alive)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     webreport.write(run)
     print(f"{run}: {standing.sentence()}")

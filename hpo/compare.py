@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
-from hpo.progress import duration
 from hpo.report import compact
 
 if TYPE_CHECKING:

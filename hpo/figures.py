@@ -17,10 +17,10 @@ import numpy as np
 
 from hpo import canvas, findings, mistakes, scored
 from hpo.canvas import BLUE, RED, SKY, STATUS, Look, drawn
+from hpo.duration import duration
 from hpo.errors import InputError
 from hpo.findings import Findings
 from hpo.occupancy import Occupancy
-from hpo.progress import duration
 from hpo.scored import label, name_label
 from hpo.trial import MINIMIZE
 

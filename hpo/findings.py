@@ -55,6 +55,14 @@ class Findings:
             threads=int(str(options.get("threads", 1))),
         )
 
+    @functools.cached_property
+    def queue_waits(self) -> dict[str, float]:
+        """How long starts that were submitted have waited, in seconds, by their names."""
+        waits: dict[str, float] = {}
+        for its in self.submissions:
+            waits |= occupancy.queue_waits(its, self.occupancies)
+        return waits
+
     def epochs(self, trial_id: str) -> Series:
         """Read the epochs of a trial."""
         return epochfile.read(self.run.epochs_of(trial_id))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -100,6 +101,35 @@ def _read(path: Path) -> Iterable[Result]:
                 " after it are whole, so this was no interrupted write: restore the file, or"
                 " delete this line to have its trial trained again"
             ) from error
+
+
+class Follower:
+    """Reads a journal while it grows: each time, what has come since the last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: defaultdict[Path, int] = defaultdict(int)  # bytes
+
+    def news(self) -> Iterator[Written]:
+        """Read the records that have come; a line that is being written comes the next time.
+
+        Raises:
+            InputError: naming the file that cannot be read.
+        """
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._read[path])
+                told = file.read()
+            told = told[: told.rfind(b"\n") + 1]
+            start = path.stem.rpartition("-")[0]
+            for line in told.splitlines(keepends=True):
+                try:
+                    yield Written(start, Result.from_line(line))
+                except ValueError as error:
+                    raise InputError(
+                        f"{path}: expected a trial's record, found {line[:40]!r}"
+                    ) from error
+            self._read[path] += len(told)
 
 
 def _sync_folder(folder: Path) -> None:

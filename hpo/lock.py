@@ -159,6 +159,15 @@ def holders(state: Path) -> dict[Path, Holder]:
     return {path: holder for path, holder in found.items() if holder is not None}
 
 
+def alive(state: Path) -> dict[str, Holder]:
+    """Find the starts that hold a lock and, as far as can be told, live; who holds it for each."""
+    return {
+        holder.start: holder
+        for path, holder in holders(state).items()
+        if is_alive(path) and not is_silent(path)
+    }
+
+
 def holder_of(path: Path) -> Holder | None:
     """Read who holds a lock; None if nobody does.
 

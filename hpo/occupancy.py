@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -80,8 +81,20 @@ def of_starts(
     ]
 
 
-def queue_wait_s(its: Submitted, starts: Iterable[Started]) -> float | None:
-    """Tell how long a submission waited for its first start; None if none is known yet."""
-    numbers = {name.partition("_")[0].partition("[")[0] for name in its.ids}
-    begun = [one.at_s for one in starts if one.job_id in numbers and one.at_s >= its.at_s]
-    return min(begun) - its.at_s if begun else None
+def queue_waits(its: Submitted, occupancies: Iterable[Occupancy]) -> dict[str, float]:
+    """Tell how long each start of a submission has waited, in seconds, by the start's name.
+
+    That is since it was submitted, or since the start before it had ended, of the same element
+    where it is an array: a job that was requeued waits again, as does a link of a chain.
+    """
+    numbers = {re.split(r"[_[]", name)[0] for name in its.ids}
+    over_s: dict[str, float] = {}
+    waits = {}
+    for one in sorted(occupancies, key=lambda one: one.started.at_s):
+        started = one.started
+        if started.job_id not in numbers or started.at_s < its.at_s:
+            continue
+        element = started.scheduler_job if its.job.array else ""
+        waits[started.start] = max(0.0, started.at_s - over_s.get(element, its.at_s))
+        over_s[element] = max(one.end_s, over_s.get(element, 0.0))
+    return waits

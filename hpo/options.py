@@ -60,6 +60,7 @@ class Options:
     finalists: int = 0
     repeats: int = 3
     refit: bool = False
+    notify: str | None = None
     quiet: bool = False
     verbose: bool = False
     precision: str = "float32"
@@ -282,7 +283,13 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         f" (default {Pruning.patience})",
     )
     add("--quiet", action="store_true", help="print only the end")
-    add("--verbose", action="store_true", help="print every result")
+    add("--verbose", action="store_true", help="print every result; search.log has every epoch")
+    add(
+        "--notify",
+        metavar="COMMAND",
+        help="run this program at the end, at a stop and at the first failed trial, with the facts"
+        " in its environment (docs/watching.md)",
+    )
     add(
         "--precision",
         choices=("float32", "mixed_bfloat16"),

@@ -222,6 +222,10 @@ class Queue:
                     if line in self._ranked:
                         self._rank(line)
 
+    def learn(self, network: str, predicted_s: float, seen_s: float) -> None:
+        """Learn from a time that was seen before, or elsewhere; only `left_s` heeds it."""
+        self._estimator.note(network, predicted_s, seen_s)
+
     def shares(self, n_ranks: int) -> list[list[Job]]:
         """Deal all jobs at once: as many to each rank, and about as long."""
         with self._guard:

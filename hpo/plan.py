@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from hpo import (
     container,
+    gathering,
     history,
     journal,
     launcher,
@@ -31,7 +33,9 @@ from hpo.contract import Data, Objective
 from hpo.data import load_unlabelled
 from hpo.domain import Choices
 from hpo.errors import ExitCode, InputError
-from hpo.lock import Lock, holders, remove_dead
+from hpo.gathering import Gatherer
+from hpo.lock import Lock, alive, holders, remove_dead
+from hpo.notify import Notifier
 from hpo.options import MODEL_BASED, Options
 from hpo.order import Queue
 from hpo.report import Standing
@@ -52,6 +56,8 @@ from hpo.trial import (
 from hpo.written import Written
 
 _logger = logging.getLogger(__name__)
+
+_UNRECORDED = ("test", "set", "notify")  # options that are said anew each time
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,18 @@ class Plan:
     retried: frozenset[str]
     jobs: Queue
     words: str  # on the data
+    gatherer: Gatherer
+    notifier: Notifier
+    is_finished: bool = False
+    has_left: bool = False
+
+    def begin_log(self) -> None:
+        """Write the first line, and gather what all ranks say from here on."""
+        _logger.info(
+            "start %s: %s; %d to train",
+            *(self.start.name, self.standing.sentence(), self.start.n_jobs),
+        )
+        self.gatherer.start()
 
     def trials_now(self) -> Sequence[Trial]:
         """List the trials, with those that were proposed since."""
@@ -146,7 +164,9 @@ def make(
             space=spaceyaml.described(written),
             identity=identity,
             data=described,
-            options={k: v for k, v in asdict(options).items() if k not in ("test", "set")},
+            options={
+                k: v for k, v in asdict(options).items() if k not in ("test", "set", "notify")
+            },
             defaults=_unsearched(grid, terms),
             test=None if options.test is None else os.path.abspath(options.test),
             objective={} if objective.name == NAME else {"defaults": dict(terms.defaults)},
@@ -154,7 +174,7 @@ def make(
         if earlier is not None and earlier.test != its.test:
             run.submission.unlink(missing_ok=True)  # other images' answers
         its.write(run)
-        _log_to(run.log)
+        gatherer = _gather_log(run, name, options)
         state.bury(run)
         results = journal.replay(run.journal)
         results |= _fail_deadly(run, name, trials, results)
@@ -181,12 +201,14 @@ def make(
     except BaseException:
         lock.release()
         raise
-    _logger.info("start %s: %s; %d to train", name, standing.sentence(), start.n_jobs)
-    return Plan(start, started, run, lock, its, standing, retried, jobs, dataset.words())
+    return Plan(
+        *(start, started, run, lock, its, standing, retried, jobs, dataset.words(), gatherer),
+        notifier=Notifier(options.notify, options.out, options.aim),
+    )
 
 
 def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    """Write the report, say how it ended, and find the exit code."""
+    """Write the report, let go of the run directory, say how it ended; give the exit code."""
     code = _conclude(plan, options, stop)
     try:
         history.note_ended(plan.run, plan.started, code, time.time())
@@ -200,11 +222,17 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         )
     else:
         say(options, f"a report to look at is in {plan.run.report}")
+    leave(plan, is_clean=True)
+    if options.notify is not None:
+        plan.notifier.ended(code, plan.standing, stop.reason)
+        others = set(alive(plan.run.state))
+        if options.shard is not None or not others:  # else it is theirs to take over
+            gathering.take_over(plan.run, others, options.shard)
     return code
 
 
 def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    now = publish.publish(plan.run, plan.record, plan.trials_now())
+    plan.standing = now = publish.publish(plan.run, plan.record, plan.trials_now())
     _logger.info("end: %s", now.sentence())
     if not plan.start.n_jobs and not plan.start.lacks_model:
         say(options, f"{plan.run}: nothing to train, all of it has been tried before")
@@ -217,8 +245,7 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         return ExitCode.STOPPED
     if now.is_finished:
         publish.tidy(plan.run, now)
-        plan.lock.release()
-        state.clear(plan.run)
+        plan.is_finished = True
     elif options.shard is not None:
         say(options, "this shard is finished; the rest is for the others")
     if now.n_failed:
@@ -231,6 +258,28 @@ def _conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
     answers = f", the answers for {options.test} in {plan.run.submission}" if options.test else ""
     say(options, f"the best configuration is in {plan.run.best_params}{answers}")
     return ExitCode.DONE
+
+
+def tell_crash(plan: Plan, error: Exception) -> None:
+    """Let the user hear of an error that ends the search."""
+    with contextlib.suppress(OSError, InputError):  # which may be this very error
+        plan.standing = plan.standing_now()
+    plan.notifier.crashed(error, plan.standing)
+
+
+def leave(plan: Plan, *, is_clean: bool) -> None:
+    """Let go of the run directory, after all is in its log.
+
+    Args:
+        is_clean: whether all ranks have come to their end.
+    """
+    if plan.has_left:
+        return
+    plan.has_left = True
+    plan.gatherer.finish(is_clean=is_clean)
+    plan.lock.release()
+    if plan.is_finished:
+        state.clear(plan.run)
 
 
 def say(options: Options, text: str) -> None:
@@ -308,8 +357,8 @@ def _unsearched(grid: Combinations, terms: Terms) -> Config:
     return {name: value for name, value in terms.defaults.items() if name not in grid.names}
 
 
-def _log_to(path: Path) -> None:
-    """Append what happens to the run's log."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger("hpo").addHandler(handler)
+def _gather_log(run: RunDir, start: str, options: Options) -> Gatherer:
+    """Prepare to gather what all ranks say, after what earlier starts have left."""
+    held = {holder.start for holder in holders(run.state).values()}
+    gathering.take_over(run, held, options.shard)
+    return Gatherer(run, start, options.shard)

@@ -28,3 +28,12 @@ def age_s(pid: int | str) -> float | None:
         return time.clock_gettime(time.CLOCK_BOOTTIME) - begun_s
     except (OSError, AttributeError, IndexError, ValueError):
         return None
+
+
+def resident_bytes() -> int | None:
+    """Give the memory that this process has resident; None where that is not to be had."""
+    try:
+        n_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return n_pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,28 +1,23 @@
-"""Progress on rank 0: one live line on a terminal, a plain line every so often elsewhere."""
+"""Progress on rank 0: a live view on a terminal, a plain line every so often elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from hpo import launcher, proc
-from hpo.report import compact
+from hpo.duration import duration as duration
+from hpo.liveview import MOST_FINISHED, View, n_shown
+from hpo.snapshot import Best, Finished, Snapshot, Training, settings_of
+from hpo.terminal import Screen, Terminal
 from hpo.trial import WORST, Merit, Result, Status, merit
 
 PLAIN_EVERY_S = 30.0
-LIVE_EVERY_S = 0.5
-UNKNOWN_WIDTH = 80
-_LAUNCHERS = ("mpirun", "mpiexec", "orterun", "prterun", "prun")  # mpirun.openmpi too
+LIVE_EVERY_S = 1.0
+LARGEST_SHARE = 0.01  # of the time, for drawing: file systems may be slow
 
 
 class Progress:
@@ -35,62 +30,86 @@ class Progress:
         *,
         varied: Collection[str],
         load: Callable[[], tuple[float, int]],
+        training: Callable[[int], Sequence[Training]] = lambda n: (),
         quiet: bool = False,
+        name: str = "",
     ) -> None:
         """Prepare to show.
 
         Args:
-            varied: the hyperparameters that have more than one value, shown of the best.
+            varied: the hyperparameters that have more than one value, shown of each trial.
             load: gives the core-seconds that are left and the number of busy ranks.
+            training: gives what the first so many busy ranks train.
+            name: of the run directory.
         """
         self._n_total, self._n_ranks = n_total, n_ranks
         self._n_failed = 0
         self._counted: dict[str, Status] = {}  # by id: a pruned trial may come again
-        self._best: tuple[Merit, str] = (WORST, "")
+        self._best: tuple[Merit, Best | None] = (WORST, None)
+        self._finished: deque[Finished] = deque(maxlen=MOST_FINISHED)
+        self._peak_memory_mb = 0
         self._varied = varied
-        self._load = load
+        self._load, self._training = load, training
+        self._name = name
+        self._began_s = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._quiet = quiet
-        self._live: Live | None = None
+        self._screen: Screen | None = None
 
     def count(self, result: Result) -> None:
         """Take in a result; those of earlier starts before the context is entered."""
         self._counted[result.id] = result.status
         self._n_failed += result.status is Status.FAILED
+        self._finished.appendleft(Finished.of(result, self._varied))
+        self._peak_memory_mb = max(self._peak_memory_mb, result.peak_memory_mb)
         if merit(result) < self._best[0]:
-            varied = {k: v for k, v in result.config.items() if k in self._varied}
-            self._best = (merit(result), f"{result.score:.4f} ({compact(varied)})")
+            assert result.score is not None
+            settings = settings_of(result.config, self._varied)
+            best = Best(result.id, result.score, result.config, settings)
+            self._best = (merit(result), best)
 
-    def line(self) -> str:
-        """Say it in one line."""
+    def snapshot(self, n_training: int = 0) -> Snapshot:
+        """Give what there is to show.
+
+        Args:
+            n_training: of so many ranks it is shown what they train.
+        """
         left_s, n_busy = self._load()
         n_done = len(self._counted)
         n_pruned = sum(status is Status.PRUNED for status in list(self._counted.values()))
-        parts = [f"{n_done:,}/{self._n_total:,}", f"{self._n_failed:,} failed"]
-        if n_pruned:
-            parts.append(f"{n_pruned:,} pruned")
-        if n_done < self._n_total or (n_pruned and n_busy):
-            parts.append(f"{duration(left_s / self._n_ranks)} left")
-            parts.append(f"{n_busy}/{self._n_ranks} ranks busy")
-        if self._best[1]:
-            parts.append(f"best {self._best[1]}")
-        return " · ".join(parts)
+        is_under_way = n_done < self._n_total or (n_pruned > 0 and n_busy > 0)
+        return Snapshot(
+            n_done,
+            self._n_failed,
+            n_pruned,
+            self._n_total,
+            n_busy,
+            self._n_ranks,
+            left_s / self._n_ranks if is_under_way else None,
+            time.monotonic() - self._began_s,
+            self._best[1],
+            tuple(self._finished),
+            self._training(n_training) if n_training else (),
+            self._peak_memory_mb,
+            name=self._name,
+        )
+
+    def line(self) -> str:
+        """Say it in one line."""
+        return self.snapshot().line()
 
     def say(self, text: str) -> None:
-        """Print a line above the live one."""
-        if self._live is None:
+        """Print a line above the live view."""
+        if self._screen is None:
             print(text, flush=True)
         else:
-            self._live.console.print(text, highlight=False, markup=False)
+            self._screen.say(text)
 
     def __enter__(self) -> Progress:
         if not self._quiet:
-            width = terminal_width()
-            if width is not None:
-                console = Console(force_terminal=True, width=width)
-                self._live = Live(console=console, auto_refresh=False, transient=True)
-                self._live.start()
+            terminal = Terminal.find()
+            self._screen = None if terminal is None else Screen(terminal)
             self._thread.start()
         return self
 
@@ -103,66 +122,22 @@ class Progress:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._live is not None:
-            self._live.stop()
+        if self._screen is not None:
+            self._screen.clear()
 
     def _tick(self) -> None:
-        every_s = PLAIN_EVERY_S if self._live is None else LIVE_EVERY_S
-        while not self._over.wait(every_s):
+        pause_s = PLAIN_EVERY_S if self._screen is None else 0.0
+        while not self._over.wait(pause_s):
+            began_s = time.monotonic()
             with contextlib.suppress(OSError):  # nobody reads it any more; the search goes on
                 self._show()
+            if self._screen is not None:
+                took_s = time.monotonic() - began_s
+                pause_s = max(LIVE_EVERY_S, took_s / LARGEST_SHARE)
 
     def _show(self) -> None:
-        if self._live is None:
+        if self._screen is None:
             print(f"{time.strftime('%H:%M:%S')} {self.line()}", flush=True)
-        else:
-            text = Text(self.line(), no_wrap=True, overflow="ellipsis")
-            self._live.update(text, refresh=True)
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time with its two largest units."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    days, h = divmod(hours, 24)
-    if days:
-        return f"{days} d {h} h"
-    if hours:
-        return f"{hours} h {m} min"
-    return f"{minutes} min {s} s" if minutes else f"{s} s"
-
-
-def terminal_width() -> int | None:
-    """Give the width of the terminal that this rank's output ends on; None if it is none.
-
-    Under mpirun a rank writes to a pipe (MPICH) or to a terminal of the launcher's own making
-    (Open MPI), so it is the launcher's output that counts. Linux tells it; elsewhere there is
-    no live line under mpirun.
-    """
-    try:
-        if launcher.promised() is None:
-            if not sys.stdout.isatty():
-                return None
-            return os.get_terminal_size(sys.stdout.fileno()).columns or UNKNOWN_WIDTH
-        output = _launcher_output()
-        if output is None:
-            return None
-        terminal = os.open(output, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            return os.get_terminal_size(terminal).columns or UNKNOWN_WIDTH
-        finally:
-            os.close(terminal)
-    except OSError:
-        return None
-
-
-def _launcher_output() -> Path | None:
-    """Find the terminal that mpirun, one of this process's ancestors, writes to."""
-    pid = os.getppid()
-    while pid > 1:
-        name, fields = proc.stat(pid)
-        if name.startswith(_LAUNCHERS):
-            output = Path(f"/proc/{pid}/fd/1").readlink()
-            return output if output.is_relative_to("/dev") else None  # not a pipe or a file
-        pid = int(fields[proc.PARENT])
-    return None
+            return
+        n_lines = self._screen.room()[1]
+        self._screen.draw(View(self.snapshot(n_shown(n_lines)), time.time(), n_lines))

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_SILENT = "3"  # TensorFlow's word for: fatal errors only
+
 
 def show_anything() -> None:
     """Let a terminal that lacks a character show a question mark: no text may stop a search."""
@@ -28,12 +30,13 @@ def say_no_more() -> None:
 def loading(*, tells: bool = True) -> Iterator[None]:
     """Load Keras and its backend; what they write to standard error is shown only on failure.
 
-    Other threads may go on: what Python prints to sys.stderr gets through.
+    It is shown, too, to whoever sets TF_CPP_MIN_LOG_LEVEL. Other threads may go on: what Python
+    prints to sys.stderr gets through.
 
     Args:
         tells: whether it is shown on failure.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    is_wanted = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _SILENT) != _SILENT
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras says
     usual = sys.stderr
     usual.flush()
@@ -47,11 +50,12 @@ def loading(*, tells: bool = True) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            heard.seek(0)
-            if tells:
-                os.write(saved, heard.read())
+            is_wanted = is_wanted or tells
             raise
         finally:
+            if is_wanted:
+                heard.seek(0)
+                os.write(saved, heard.read())
             through.flush()
             sys.stderr = usual
             os.dup2(saved, 2)

@@ -20,6 +20,8 @@ from hpo.errors import InputError
 from hpo.rundir import RunDir, write_whole
 from hpo.trial import USUAL_AIM
 
+FORMAT = 1  # of the run directory; a higher one is refused. Without a number it is 1.
+
 _UNSAID = asdict(USUAL_AIM)  # parts of an identity that are left out where they are the usual
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "scikit-learn", "mpi4py")
 
@@ -63,6 +65,7 @@ class Record:
         yaml.allow_unicode = True
         yaml.dump(
             {
+                "format": FORMAT,
                 "space": dict(self.space),
                 "defaults": dict(self.defaults),
                 "options": dict(self.options),
@@ -82,10 +85,11 @@ def read(run: RunDir) -> Record:
     """Read a run directory's search.yaml.
 
     Raises:
-        InputError: if there is none, or it is not one of this program.
+        InputError: if there is none, or it is not one of this program, or of a newer one.
     """
     try:
         found = YAML(typ="safe", pure=True).load(run.search.read_text(encoding="utf-8"))
+        _check_format(run, found)
         known = {field.name for field in fields(Record)}
         its = Record(**{name: value for name, value in found.items() if name in known})
     except OSError as error:
@@ -99,6 +103,18 @@ def read(run: RunDir) -> Record:
     if not all(isinstance(part, Mapping) for part in (its.space, its.identity, its.data)):
         raise InputError(f"{run.search}: expected what a search has written, found something else")
     return its
+
+
+def _check_format(run: RunDir, found: Mapping[str, Any]) -> None:
+    """Refuse what a later version of this program has written in a way of its own."""
+    number = found.get("format", FORMAT)
+    if isinstance(number, int) and number <= FORMAT:
+        return
+    theirs = (found.get("versions") or {}).get("hpo", "a later version")
+    raise InputError(
+        f"{run}: expected a run directory of format {FORMAT} or lower, found format {number!r},"
+        f" written by hpo {theirs}; this is hpo {__version__}, use that one"
+    )
 
 
 def check_same(run: RunDir, identity: Mapping[str, object], data: str) -> Record | None:

@@ -81,6 +81,7 @@ class RunDir:
         self.search = self.root / "search.yaml"
         self.submission = self.root / "submission.csv"
         self.log = self.root / "search.log"
+        self.logs = self.root / "logs"
         self.journal = self.root / "journal"
         self.models = self.root / "models"
         self.trials = self.root / "trials"
@@ -100,6 +101,14 @@ class RunDir:
 
     def log_of(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "trial.log"
+
+    def log_of_shard(self, shard: tuple[int, int] | None) -> Path:
+        """Name the log of a whole search, or of one shard: shards run side by side."""
+        return self.log if shard is None else self.root / f"search-{shard[0]}-of-{shard[1]}.log"
+
+    def rank_log(self, start: str, rank: int) -> Path:
+        """Name what a rank's lines wait in until they are taken over into the search's log."""
+        return self.logs / f"{start}-{rank}.log"
 
     def epochs_of(self, trial_id: str) -> Path:
         return self.trial(trial_id) / "epochs.csv"

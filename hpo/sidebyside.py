@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from hpo import spacefile
 from hpo.findings import Findings
-from hpo.occupancy import Occupancy, queue_wait_s
+from hpo.occupancy import Occupancy, queue_waits
 from hpo.trial import MINIMIZE, Config, Result, Status, canonical
 
 
@@ -114,8 +114,7 @@ def side(found: Findings, name: str) -> Side:
     score = None if best is None else best[1].score
     available_s = sum(one.available_s for one in starts)
     busy_s = sum(one.busy_s for one in starts)
-    waits = [queue_wait_s(one, found.starts) for one in found.submissions]
-    known_s = [wait for wait in waits if wait is not None]
+    waits_s = [s for one in found.submissions for s in queue_waits(one, starts).values()]
     versions = dict(its.versions)
     return Side(
         name=name,
@@ -138,7 +137,7 @@ def side(found: Findings, name: str) -> Side:
         wall_s=wall_s(starts),
         training_s=sum(result.seconds for result in standing.results.values()),
         busy_share=busy_s / available_s if available_s and busy_s else None,
-        queue_wait_s=sum(known_s) if known_s else None,
+        queue_wait_s=sum(waits_s) if waits_s else None,
         core_hours=core_hours(starts),
         peak_memory_mb=max((r.peak_memory_mb for _, r in found.records), default=0) or None,
         cpu=versions.pop("cpu", ""),

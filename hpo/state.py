@@ -6,11 +6,15 @@ import contextlib
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hpo.lock import holders
 from hpo.rundir import RunDir, write_whole
+from hpo.trial import Config
+from hpo.usage import memory_bytes
 
 LATE_FROM_DEATHS = 2  # such a trial goes to the end of the queue
 LONE_FROM_DEATHS = 3  # such a trial runs with no other beside it: one dead rank kills all
@@ -22,14 +26,25 @@ class RankState:
 
     def __init__(self, run: RunDir, start: str, rank: int, host: str) -> None:
         self._path = run.rank_state(start, rank)
-        self._told = {"start": start, "rank": rank, "host": host}
+        self._told: dict[str, Any] = {"start": start, "rank": rank, "host": host}
         self._told_s = 0.0
         self._saved = run.saved(start)
 
-    def trains(self, trial_id: str) -> None:
-        """Note a trial before it begins: if this rank dies now, the trial is known."""
+    def trains(self, trial_id: str, config: Config, n_epochs: int | None) -> None:
+        """Note a trial before it begins: if this rank dies now, the trial is known.
+
+        Args:
+            n_epochs: those that it has, if that is known.
+        """
+        now_s = time.time()
         self._write(
-            trial=trial_id, epoch=0, is_saved=False, since=time.strftime("%Y-%m-%d %H:%M:%S")
+            trial=trial_id,
+            config=config,
+            epoch=0,
+            epochs=n_epochs,
+            is_saved=False,
+            since=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now_s)),
+            since_s=round(now_s, 3),
         )
 
     def epoch(self, epoch: int) -> None:
@@ -47,7 +62,7 @@ class RankState:
         self._path.unlink(missing_ok=True)
 
     def _write(self, **news: object) -> None:
-        self._told |= news
+        self._told |= news | {"memory_mb": memory_bytes() // 1_000_000}
         self._told_s = time.monotonic()
         write_whole(self._path, json.dumps(self._told), durable=False)
 
@@ -55,6 +70,26 @@ class RankState:
 def running(run: RunDir) -> list[dict[str, Any]]:
     """Read what all ranks say they are doing."""
     return [told for path in _rank_files(run) if (told := _told(path))]
+
+
+def some(run: RunDir, start: str, ranks: Iterable[int], n: int) -> Iterator[dict[str, Any]]:
+    """Read what the first ranks of a start that train say they are doing.
+
+    Args:
+        ranks: those that may train, in order.
+        n: so many are wanted. Of thousands no more files are tried than twice that.
+    """
+    for rank in islice(ranks, 2 * n + 2):
+        if n == 0:
+            return
+        if told := _told(run.rank_state(start, rank)):
+            n -= 1
+            yield told
+
+
+def n_busy(run: RunDir, start: str) -> int:
+    """Count the ranks of a start that train, without reading what."""
+    return sum(path.name.rpartition("-")[0] == start for path in _rank_files(run))
 
 
 def bury(run: RunDir) -> None:

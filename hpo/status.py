@@ -10,9 +10,9 @@ from typing import Any
 
 from hpo import history, lock, scheduler, state
 from hpo.commandline import default_out
+from hpo.duration import duration
 from hpo.errors import ExitCode
 from hpo.options import shard
-from hpo.progress import duration
 from hpo.report import Standing, compact
 from hpo.rundir import RunDir
 
@@ -48,11 +48,7 @@ def _status(arguments: argparse.Namespace) -> int:
     its = record.read(run)
     standing = publish.standing(run, its)
     print(f"{run}: {standing.sentence()}")
-    alive = {
-        holder.start: holder
-        for path, holder in lock.holders(run.state).items()
-        if lock.is_alive(path) and not lock.is_silent(path)
-    }
+    alive = lock.alive(run.state)
     _show_jobs(run, running=set(alive))
     for told in state.running(run):
         if told["start"] in alive:
@@ -124,9 +120,14 @@ def _end(started: history.Started, running: frozenset[str] | set[str]) -> str:
 
 def _show_rank(told: dict[str, object], standing: Standing) -> None:
     config = next((t.config for t in standing.trials if t.id == told["trial"]), {})
+    epoch, n_epochs = int(str(told["epoch"])) + 1, told.get("epochs")
+    if isinstance(n_epochs, int):
+        epoch_text = f"{min(epoch, n_epochs)} of {n_epochs}"
+    else:
+        epoch_text = str(epoch)
     print(
         f"  rank {told['rank']} on host {told['host']} trains {told['trial']}, epoch"
-        f" {int(str(told['epoch'])) + 1}, since {told['since']}: {compact(config)}"
+        f" {epoch_text}, since {told['since']}: {compact(config)}"
     )
 
 

@@ -13,6 +13,7 @@ from hpo import (
     cores,
     devices,
     journal,
+    notify,
     objectives,
     plan,
     publish,
@@ -25,15 +26,18 @@ from hpo import (
 )
 from hpo.attempt import dismiss, follow
 from hpo.contract import Objective, Setting
+from hpo.duration import duration
 from hpo.errors import ExitCode, InputError
 from hpo.groups import Group
 from hpo.options import Options
 from hpo.order import Queue
 from hpo.plan import Plan, Start
-from hpo.progress import Progress, duration
+from hpo.progress import Progress
+from hpo.ranklog import RankLog, of_trial
 from hpo.report import compact, last_line
 from hpo.resolve import with_settings
 from hpo.rundir import RunDir
+from hpo.snapshot import Training
 from hpo.stopping import Stop
 from hpo.trial import Result, Status
 from hpo.usage import age_s
@@ -64,6 +68,7 @@ def run(
     """
     # HPO_OUT, its default, may have been left behind on the first host.
     options = replace(options, out=world.broadcast(options.out))
+    world.on_root(lambda: notify.check(options.notify))
     crew = _crew(world, options)
     sharing = devices.pin(world) if options.device == "gpu" else None
     seats = cores.settle(world, options.threads)
@@ -79,7 +84,12 @@ def run(
         return held[0].start
 
     start = world.on_root(make_plan)
+    rank_log = RankLog.begin(
+        RunDir(options.out).rank_log(start.name, world.rank), world.rank, world.host
+    )
     try:
+        if held:
+            held[0].begin_log()
         _check_seen(world, options, start)
         left_s = world.on_root(lambda: walltime.left_s(os.environ))
         if left_s is not None:
@@ -101,9 +111,15 @@ def run(
                 dismiss(crew.group)
             _log_usage(world, worker, held)
         code = world.on_root(lambda: plan.conclude(held[0], options, stop))
+    except BaseException as error:
+        rank_log.note_error()
+        if held and isinstance(error, Exception):
+            plan.tell_crash(held[0], error)
+        raise
     finally:
         if held:
-            held[0].lock.release()
+            plan.leave(held[0], is_clean=False)
+        rank_log.end()
     world.close()
     return code
 
@@ -227,7 +243,8 @@ def _train(
     with worker.usage.counts("search_s"):
         if held:
             with _progress(held[0], options, world, remark) as progress:
-                train(jobs=held[0].jobs, on_result=lambda result: _show(progress, options, result))
+                show = partial(_show, held[0], progress, options)
+                train(jobs=held[0].jobs, on_result=show)
         else:  # rank 0 alone knows the jobs and hears the results
             train(jobs=Queue([]), on_result=lambda _: None)
         if options.finalists:
@@ -254,7 +271,7 @@ def _train_finalists(
             f" --finalists {options.finalists}, --repeats {options.repeats}",
         )
         with _progress_of(held[0], options, world, jobs) as progress:
-            train(on_result=lambda result: _show(progress, options, result))
+            train(on_result=partial(_show, held[0], progress, options))
     else:
         train(on_result=lambda _: None)
 
@@ -297,7 +314,7 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
     if remark is not None:
         plan.say(options, remark)
     progress = _progress_of(held, options, world, jobs, n_before=len(finished))
-    for result in finished:
+    for result in sorted(finished, key=lambda its: its.ended_s):
         progress.count(result)
     return progress
 
@@ -305,32 +322,44 @@ def _progress(held: Plan, options: Options, world: World, remark: str | None) ->
 def _progress_of(
     held: Plan, options: Options, world: World, jobs: Queue, n_before: int = 0
 ) -> Progress:
+    varied = spacefile.of_run(held.record.space, str(held.run)).varied
+    leaders = range(0, world.size * options.ranks_per_trial, options.ranks_per_trial)
+
+    def training(n: int) -> list[Training]:
+        told = state.some(held.run, held.start.name, leaders, n)
+        return [Training.of(its, varied) for its in told]
+
     return Progress(
         jobs.n_jobs + n_before,
         world.size,
-        varied=spacefile.of_run(held.record.space, str(held.run)).varied,
+        varied=varied,
         load=lambda: (jobs.left_s(), min(jobs.n_taken, world.size)),
+        training=training,
         quiet=options.quiet,
+        name=str(held.run),
     )
 
 
-def _show(progress: Progress, options: Options, result: Result) -> None:
+def _show(held: Plan, progress: Progress, options: Options, result: Result) -> None:
     log = RunDir(options.out).log_of(result.id)
     progress.count(result)
     score = "failed" if result.score is None else f"{result.score:.4f}"
     if result.status is Status.PRUNED:
         score += f", stopped after epoch {result.epochs},"
     line = f"{score} in {result.seconds:.1f} s on rank {result.rank}: {compact(result.config)}"
-    _logger.info("%s %s", result.id, line)
     if options.verbose:
         progress.say(line)
-    if result.error is not None:
-        _logger.warning(
-            "failed: %s: %s; more in %s",
-            compact(result.config),
-            last_line(result.error),
-            log,
-        )
+    with of_trial(result.id):
+        _logger.info("%s", line)
+        if result.error is not None:
+            _logger.warning(
+                "failed: %s: %s; more in %s",
+                compact(result.config),
+                last_line(result.error),
+                log,
+            )
+    if result.status is Status.FAILED:
+        held.notifier.trial_failed(result, notify.Tally.of_snapshot(progress.snapshot()))
 
 
 def _warn_of_unequal_nodes(world: World) -> None:

@@ -54,3 +54,9 @@ def age_s() -> float:
 def peak_memory_bytes() -> int:
     """Give the most memory that this process has had resident."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory_bytes() -> int:
+    """Give the memory that this process has resident now; where that is not told, at most."""
+    found = proc.resident_bytes()
+    return peak_memory_bytes() if found is None else found

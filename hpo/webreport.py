@@ -12,9 +12,8 @@ from string import Template
 from typing import Any
 
 from hpo import __version__, findings, mistakes, webfacts
+from hpo.duration import duration
 from hpo.findings import Findings
-from hpo.occupancy import queue_wait_s
-from hpo.progress import duration
 from hpo.report import best_params, compact, last_line, yaml_value
 from hpo.rundir import RunDir, write_whole
 from hpo.trial import Result, Status
@@ -130,26 +129,18 @@ def _facts(found: Findings) -> str:
     memory_mb = max((result.peak_memory_mb for _, result in found.records), default=0)
     if memory_mb:
         told["memory of a rank"] = f"{memory_mb / 1000:.2f} GB"
-    waits = [queue_wait_s(its, found.starts) for its in found.submissions]
-    known = [wait for wait in waits if wait is not None]
-    if known:
-        told["waited in the queue"] = duration(sum(known))
+    if found.queue_waits:
+        told["waited in the queue"] = duration(sum(found.queue_waits.values()))
     return "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in told.items())
 
 
 def _starts(found: Findings) -> str:
     """List the starts of the search."""
     head = ("started", "ranks", "first host", "job", "waited", "took", "ranks busy", "exit code")
-    waits = {
-        job: wait
-        for its in found.submissions
-        if (wait := queue_wait_s(its, found.starts)) is not None
-        for job in its.ids
-    }
     rows = []
     for its in found.occupancies:
         started = its.started
-        wait_s = waits.pop(started.job_id or "", None)  # the first start of a job has waited
+        wait_s = found.queue_waits.get(started.start)
         rows.append(
             (
                 time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started.at_s)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from hpo.epochs import Progress
 from hpo.errors import ContractError, DivergedError, FilesError, LockLostError
 from hpo.groups import Group
 from hpo.order import Job
+from hpo.ranklog import of_trial
 from hpo.report import settings_text
 from hpo.rundir import RunDir, write_whole
 from hpo.schedule import Alone, Link, Work
@@ -24,6 +26,8 @@ from hpo.stopping import Stop
 from hpo.terms import Terms
 from hpo.trial import Aim, Merit, Result, Status, Trial, merit
 from hpo.usage import Usage, peak_memory_bytes
+
+_logger = logging.getLogger(__name__)
 
 
 class Worker:
@@ -72,18 +76,18 @@ class Worker:
             FilesError: if a file of the run directory cannot be written.
             LockLostError: if another start has taken over the run directory.
         """
-        with self.usage.counts("work_s"):
+        with self.usage.counts("work_s"), of_trial(work.job.trial.id):
             return self._evaluate(work, link)
 
     def _evaluate(self, work: Work, link: Link) -> Result | None:
         job, number = work.job, work.job.attempt
         lock.check_held(*self._held)
-        self._state.trains(job.trial.id)
+        self._note_trial(job.trial)
         began_s = time.time()
         folder = _Folder(self._run, job.trial)
         last = number + self._retries
         while True:
-            folder.say(f"attempt {number} on host {self._signature.host}")
+            folder.say(f"attempt {number} on host {self._signature.host}", logging.DEBUG)
             with self._attempt(job, folder, link) as attempt:
                 tried = self._try(attempt, job, number, folder)
                 if tried is None:
@@ -97,7 +101,7 @@ class Worker:
                     break
             number += 1
         score = "" if result.score is None else f": score {result.score}"
-        folder.say(f"{result.status.value}{score}")
+        folder.say(f"{result.status.value}{score}", logging.DEBUG)  # rank 0 tells of results
         if result.status is not Status.PRUNED:
             folder.checkpoint.forget()
         self._state.rests()
@@ -123,7 +127,9 @@ class Worker:
         status = Status.PRUNED if ending is Ending.PRUNED else Status.DONE
         best = attempt.progress.best
         if best.mark(self._aim).is_average:
-            folder.say(f"in epoch {best.epoch} the averaged weights are the better ones")
+            folder.say(
+                f"in epoch {best.epoch} the averaged weights are the better ones", logging.DEBUG
+            )
         return _Tried(self._result(job, number, attempt.progress, status), is_final=True)
 
     def train_for_model(self, trial: Trial) -> None:
@@ -131,11 +137,14 @@ class Worker:
 
         Like any other it is saved and continued when it is stopped.
         """
-        self._state.trains(trial.id)
+        self._note_trial(trial)
         folder = _Folder(self._run, trial)
-        folder.say("trained once more, for its model")
         alone = Alone(self._stop)
-        with self._attempt(Job(trial, "", 0.0), folder, alone, is_measured=False) as attempt:
+        with (
+            of_trial(trial.id),
+            self._attempt(Job(trial, "", 0.0), folder, alone, is_measured=False) as attempt,
+        ):
+            folder.say("trained once more, for its model")
             if self._train(attempt, trial, folder) is Ending.FINISHED:
                 attempt.keep(self._run.model(trial.id))
                 folder.checkpoint.forget()
@@ -157,6 +166,12 @@ class Worker:
         def on_epoch(progress: Progress) -> None:
             folder.add(progress)
             self._state.epoch(progress.n_epochs)
+            if _logger.isEnabledFor(logging.DEBUG):
+                _logger.debug("epoch %d: %s", progress.n_epochs, _metrics_text(progress))
+
+        def on_saved() -> None:
+            self._state.saved()
+            _logger.debug("saved")
 
         hooks = Hooks(
             is_called_home=lambda: self._stop.is_requested() or link.is_called_home(),
@@ -164,7 +179,7 @@ class Worker:
             may_go_on=may_go_on,
             on_epoch=on_epoch,
             on_stop=self._stop.request,
-            on_saved=self._state.saved,
+            on_saved=on_saved,
             say=folder.say,
         )
         return Attempt(
@@ -174,6 +189,11 @@ class Worker:
             usage=self.usage,
             is_measured=is_measured,
         )
+
+    def _note_trial(self, trial: Trial) -> None:
+        epochs = self.terms.complete(trial.config).get("epochs")
+        n_epochs = epochs if isinstance(epochs, int) else None
+        self._state.trains(trial.id, trial.config, n_epochs)
 
     def _train(self, attempt: Attempt, trial: Trial, folder: _Folder) -> Ending:
         folder.rewrite(attempt.progress)
@@ -256,7 +276,9 @@ class _Folder:
         self.root.mkdir(parents=True, exist_ok=True)
         write_whole(self.root / "config.yaml", settings_text(trial.config), durable=False)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, level: int = logging.INFO) -> None:
+        """Write to the trial's log, and to the search's."""
+        _logger.log(level, "%s", text)
         with self._log.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
 
@@ -267,3 +289,8 @@ class _Folder:
     def add(self, progress: Progress) -> None:
         """Add the last epoch."""
         self._epochs.add([epoch.metrics for epoch in progress.history])
+
+
+def _metrics_text(progress: Progress) -> str:
+    metrics = progress.history[-1].metrics
+    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())

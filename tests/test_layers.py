@@ -13,23 +13,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
-__init__ augment container cost epochfile errors imagefile launcher mounts proc quiet rundir
-schedules sockets stopping trial updates
+__init__ augment container cost duration epochfile errors imagefile launcher mounts proc quiet
+ranklog rundir schedules sockets stopping trial updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving importance job journal lock order process proposals record rules scheduler
-seeds sharedmemory source template usage
+seeds sharedmemory source template terminal usage
 
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state world
 
-climb commandfiles cores data devices groups occupancy progress refinements schedule scored
-terms walltime written
+climb commandfiles cores data devices gathering groups occupancy refinements schedule scored
+snapshot terms walltime written
 
-canvas draw graph hyperparameters meeting plain prepared spaceyaml
+canvas draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
 
-classifierterms jobspec library model_based options paramsfile spacetext sweepfile tablefile
-train
+classifierterms jobspec library model_based options paramsfile progress spacetext sweepfile
+tablefile train
 
 asking bestmodel contract sampling spacefile
 
@@ -37,9 +37,9 @@ attempt classifier dataparallel finalists function mistakes program resolve todo
 
 objectives publish worker
 
-bestconfig findings status
+bestconfig findings onlooker status
 
-cvresults frame optunastudy sidebyside webfacts
+cvresults frame optunastudy sidebyside watch webfacts
 
 export figures webreport
 

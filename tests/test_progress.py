@@ -1,4 +1,4 @@
-"""What rank 0 shows while it searches: a live line on a terminal, plain lines elsewhere."""
+"""What rank 0 shows while it searches: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

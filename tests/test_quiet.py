@@ -35,3 +35,10 @@ def test_a_library_that_cannot_be_loaded_is_heard() -> None:
     done = told("with quiet.loading():\n    os.write(2, b'no driver\\n')\n    raise ImportError\n")
     assert done.returncode == 1
     assert done.stderr.startswith("no driver\nTraceback")
+
+
+def test_a_library_is_heard_by_whoever_asks_for_it() -> None:
+    loads = "with quiet.loading():\n    os.write(2, b'oneDNN is on\\n')\n"
+    assert told(loads + loads).stderr == ""
+    done = told("os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'\n" + loads)
+    assert done.stderr == "oneDNN is on\n"

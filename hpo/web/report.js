@@ -8,8 +8,11 @@ const SCORE = column("score"), STATUS = column("status"), SECONDS = column("seco
 const falls = data.goal === "minimize";
 const better = (a, b) => (falls ? a < b : a > b);
 const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+/** Viridis from the lowest score to the highest, so that the best stand out from the paper. */
+const ramp = () => (isDark.matches === falls ? [...VIRIDIS].reverse() : VIRIDIS);
 const SYMBOLS = { done: "circle", pruned: "triangle", failed: "rect" };
-const PAGE = 25;
+const PAGE = 15;
 const scored = data.rows.map((row, i) => i).filter((i) => data.rows[i][SCORE] !== null);
 // A far outlier, a trial that diverged, should not take all colours: they begin at a quantile.
 const sorted = scored.map((i) => data.rows[i][SCORE]).sort((a, b) => a - b);
@@ -22,8 +25,7 @@ const number = (value) => typeof value !== "number" ? (value === null ? "–" : 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const clock = (s) => s < 90 ? `${number(Math.round(s * 10) / 10)} s` : s < 5400 ? `${(s / 60).toFixed(1)} min` : `${(s / 3600).toFixed(1)} h`;
 
-/** What people call a trial: what varies of it. */
-const settings = (i) => data.varied.map((name) => `${name} ${number(data.rows[i][column(name)])}`).join(", ");
+/** What a chart tells of a trial under the pointer. */
 const told = (i) => {
   const row = data.rows[i], score = row[SCORE] === null ? row[STATUS] : `${data.metric} ${number(row[SCORE])}`;
   const lines = data.varied.map((name) => `${escape(name)} <b>${escape(number(row[column(name)]))}</b>`);
@@ -42,11 +44,11 @@ const sized = new ResizeObserver((entries) => entries.forEach((entry) => {
   if (its && its.chart) its.chart.resize();
 }));
 
-/** Prepare a chart: `option` gives it, `listen` is told the chart once it is there. */
-function chart(element, label, option, listen) {
+/** Prepare a chart: `option` gives it, `pick` the row of what is clicked, `listen` is told the chart once it is there. */
+function chart(element, label, option, { pick = null, listen = null } = {}) {
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", label);
-  charts.set(element, { option, listen, chart: null });
+  charts.set(element, { option, pick, listen, chart: null });
   seen.observe(element);
   sized.observe(element);
 }
@@ -55,7 +57,7 @@ function draw(element) {
   if (!its || its.chart) return;
   its.chart = echarts.init(element, null, { renderer: "canvas" });
   redraw(element);
-  its.chart.on("click", (event) => { const i = trial(event); if (i !== null) choose(i); });
+  if (its.pick) its.chart.on("click", (event) => { const i = its.pick(event); if (i !== null) choose(i); });
   if (its.listen) its.listen(its.chart);
 }
 function redraw(element) {
@@ -68,7 +70,7 @@ function redraw(element) {
 const of = (name) => document.querySelector(`[data-chart=${name}]`);
 const trial = (event) => Array.isArray(event.value) && Number.isInteger(event.value[2]) ? event.value[2] : null;
 const hide = (id) => { $(id).hidden = true; };
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((_, element) => redraw(element)));
+isDark.addEventListener("change", () => charts.forEach((_, element) => redraw(element)));
 
 /** Style an axis. */
 const styled = (axis) => ({ nameLocation: "middle", nameGap: 32, scale: true, ...axis,
@@ -83,7 +85,7 @@ const scoreAxis = () => {
   const bounds = !half ? {} : falls ? { max: quantile(0.5) } : { min: quantile(0.5) };
   return styled({ type: "value", name: data.metric, nameGap: 46, axisLabel: { formatter: number }, ...bounds });
 };
-const painted = { type: "continuous", show: false, min: colours[0], max: colours[1], inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } };
+const painted = () => ({ type: "continuous", min: colours[0], max: colours[1], inRange: { color: ramp() } });
 
 /** Say what the ends of a colour scale are. */
 const ends = (low, high) => ({ calculable: false, text: [number(Number(high.toPrecision(3))), number(Number(low.toPrecision(3)))], textStyle: { color: css("--soft") } });
@@ -132,7 +134,7 @@ function scatters() {
       : styled({ type, name, axisLabel: { formatter: number } });
     // Places carry their labels in a second axis: the points' own has room between for jitter.
     const axes = () => places ? [axis(), styled({ type: "category", data: labels, position: "bottom", axisLabel: { interval: labels.length > 8 ? "auto" : 0 } })] : axis();
-    chart(element, `${data.metric} against ${name}`, () => ({ grid: { ...GRID, top: 30 }, xAxis: axes(), yAxis: scoreAxis(), legend: legend(), tooltip: hover, series: points(x) }));
+    chart(element, `${data.metric} against ${name}`, () => ({ grid: { ...GRID, top: 30 }, xAxis: axes(), yAxis: scoreAxis(), legend: legend(), tooltip: hover, series: points(x) }), { pick: trial });
   }
 }
 
@@ -155,16 +157,16 @@ function parallel() {
       parallelAxisDefault: { nameTextStyle: { color: css("--ink"), fontSize: 13 }, axisLabel: { color: css("--ink"), textBorderColor: css("--paper"), textBorderWidth: 4, formatter: (v) => number(v) },
         axisLine: { lineStyle: { color: css("--soft") } }, areaSelectStyle: { color: css("--blue"), opacity: 0.2, width: 18 }, realtime: false } },
     parallelAxis: [...names.map(dimension), { dim: names.length, name: data.metric, type: "value", scale: true, nameLocation: "end" }],
-    visualMap: { ...painted, show: true, dimension: names.length, right: 4, top: "middle", itemHeight: 120, itemWidth: 12, ...ends(...colours) },
+    visualMap: { ...painted(), dimension: names.length, right: 4, top: "middle", itemHeight: 120, itemWidth: 12, ...ends(...colours) },
     series: [{ type: "parallel", progressive: 0, lineStyle: { width: scored.length > 500 ? 0.8 : 1.4, opacity: scored.length > 500 ? 0.35 : 0.6 },
       inactiveOpacity: 0.03, data: order.map((i) => [...names.map((name) => value(i, name)), data.rows[i][SCORE]]) }],
-  }), (its) => its.on("axisareaselected", () => {
+  }), { pick: (event) => order[event.dataIndex] ?? null, listen: (its) => its.on("axisareaselected", () => {
     const chosen = its.getModel().getSeriesByIndex(0).getRawIndicesByActiveState("active");
     const isAll = chosen.length === order.length;
     state.brushed = isAll ? null : new Set(chosen.map((place) => order[place]));
     state.shown = PAGE;
     table();
-  }));
+  }) });
 }
 
 // --- importance, and two hyperparameters together ---
@@ -216,13 +218,15 @@ function heat() {
     }
     const list = [...cells].map(([key, its]) => [...key.split(",").map(Number), isMean ? its.sum / its.n : its.best, its.n]);
     const shown = list.map((cell) => cell[2]);
+    const low = Math.min(...shown), span = Math.max(...shown) - low || 1;
+    const isLight = (score) => (ramp() === VIRIDIS ? (score - low) / span : 1 - (score - low) / span) > 0.55;
     const isSmall = innerWidth < 640 || x.labels.length > 10;
     return { grid: { left: 10, right: 90, top: 10, bottom: 44, containLabel: true },
       xAxis: { ...styled({ type: "category", data: x.labels, name: $("across").value }), splitLine: { show: false } },
       yAxis: { ...styled({ type: "category", data: y.labels, name: $("down").value, nameGap: 60 }), splitLine: { show: false } },
-      visualMap: { dimension: 2, min: Math.min(...shown), max: Math.max(...shown) + 1e-12, ...ends(Math.min(...shown), Math.max(...shown)), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: falls ? [...VIRIDIS].reverse() : VIRIDIS } },
+      visualMap: { dimension: 2, min: low, max: low + span, ...ends(low, low + span), right: 4, top: "middle", itemHeight: 120, itemWidth: 12, inRange: { color: ramp() } },
       tooltip: { trigger: "item", formatter: (e) => `${escape($("across").value)} ${escape(x.labels[e.value[0]])}<br>${escape($("down").value)} ${escape(y.labels[e.value[1]])}<br><b>${number(e.value[2])}</b> (${isMean ? "mean" : "best"} of ${e.value[3]})` },
-      series: [{ type: "heatmap", data: list, label: { show: !isSmall, formatter: (e) => e.value[2].toPrecision(4), textBorderColor: "#000", textBorderWidth: 2, color: "#fff" }, itemStyle: { borderColor: css("--paper"), borderWidth: 1 } }] };
+      series: [{ type: "heatmap", data: list.map((cell) => ({ value: cell, label: { color: isLight(cell[2]) ? "#000" : "#fff" } })), label: { show: !isSmall, formatter: (e) => e.value[2].toPrecision(4) }, itemStyle: { borderColor: css("--paper"), borderWidth: 1 } }] };
   };
   chart(element, "Scores of pairs of values", option);
   for (const id of ["across", "down", "statistic"]) $(id).addEventListener("change", () => redraw(element));
@@ -240,7 +244,7 @@ function curves() {
     const score = data.rows[i][SCORE];
     if (score === null) return css("--soft");
     const share = Math.max(0, Math.min(1, (score - colours[0]) / (colours[1] - colours[0])));
-    return VIRIDIS[Math.round((falls ? 1 - share : share) * (VIRIDIS.length - 1))];
+    return ramp()[Math.round(share * (VIRIDIS.length - 1))];
   };
   chart(element, "Learning curves", () => ({
     grid: { ...GRID, left: 70 }, xAxis: styled({ type: "value", name: "epoch", minInterval: 1, min: 1, max: longest, scale: false }),
@@ -253,7 +257,7 @@ function curves() {
         lineStyle: { width: isBest ? 4 : 1.2, opacity: isBest ? 1 : 0.65, type: isDone ? "solid" : "dashed", color: isBest ? css("--orange") : colour(row) },
         itemStyle: { color: isBest ? css("--orange") : colour(row) }, data: its.map(([epoch, value]) => [epoch, value, row]) };
     }),
-  }));
+  }), { pick: trial });
   $("metric").addEventListener("change", () => redraw(element));
 }
 
@@ -270,7 +274,7 @@ function cost() {
   chart(of("cost"), "Score against seconds of training", () => ({
     grid: { ...GRID, top: 30 }, xAxis: styled({ type: isLog ? "log" : "value", name: "seconds of training", axisLabel: { formatter: number } }), yAxis: scoreAxis(), legend: legend(), tooltip: hover,
     series: [...points(x), { type: "line", step: "end", symbol: "none", silent: true, lineStyle: { color: css("--orange"), width: 2, type: "dotted" }, data: front.map((i) => [x(i), data.rows[i][SCORE]]) }],
-  }));
+  }), { pick: trial });
 }
 function ranks() {
   if (!data.starts.length) return hide("ranks");
@@ -291,7 +295,7 @@ function ranks() {
       xAxis: { ...styled({ type: "value", name: `${unit[1]} since the start`, min: 0, max: Number((its.wall_s / unit[0]).toPrecision(4)), scale: false }) },
       yAxis: { ...styled({ type: "category", inverse: true, data: its.ranks.map((rank) => `rank ${rank}`) }), splitLine: { show: false } },
       dataZoom: [{ type: "slider", height: 16, bottom: 6, labelFormatter: "" }],
-      visualMap: { ...painted, show: true, dimension: 3, right: 4, top: "middle", itemHeight: 70, itemWidth: 12, ...ends(...colours), outOfRange: { color: css("--soft") } },
+      visualMap: { ...painted(), dimension: 3, right: 4, top: "middle", itemHeight: 70, itemWidth: 12, ...ends(...colours), outOfRange: { color: css("--soft") } },
       tooltip: { trigger: "item", formatter: (e) => `rank ${its.ranks[e.value[1]]} on ${escape(its.hosts[its.ranks[e.value[1]]])}<br>${clock(e.value[0] * unit[0])} to ${clock(e.value[4] * unit[0])}<br>${e.value[2] === null ? "" : told(e.value[2])}` },
       series: [{ type: "custom", progressive: 0, renderItem: box, encode: { x: [0, 4], y: 1 },
         data: its.worked.map(([rank, begin, end, i, status]) => {
@@ -299,7 +303,7 @@ function ranks() {
           return { value: [begin / unit[0], rank, i, score === null ? NaN : Math.max(colours[0], Math.min(colours[1], score)), end / unit[0], status === "failed" ? 1 : 0] };
         }) }] };
   };
-  chart(element, "What each rank worked on when", option);
+  chart(element, "What each rank worked on when", option, { pick: trial });
   option();
   $("start").addEventListener("change", () => { redraw(element); if (charts.get(element).chart) charts.get(element).chart.resize(); });
 }
@@ -382,7 +386,7 @@ function table() {
   $("count").textContent = `${rows.length.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} trials`;
   const left = rows.length - state.shown;
   $("more").hidden = left <= 0;
-  $("more").textContent = `Show ${Math.min(left, 10 * PAGE)} more`;
+  $("more").textContent = `Show ${Math.min(left, 20 * PAGE)} more`;
   $("everything").hidden = !state.brushed && !state.words && !state.status;
 }
 /** Show one trial below the table, whatever chart it was clicked in. */
@@ -400,7 +404,7 @@ function listen() {
   const change = (news) => { Object.assign(state, { shown: PAGE }, news); table(); };
   $("words").addEventListener("input", (event) => change({ words: event.target.value }));
   $("status").addEventListener("change", (event) => change({ status: event.target.value }));
-  $("more").addEventListener("click", () => change({ shown: state.shown + 10 * PAGE }));
+  $("more").addEventListener("click", () => change({ shown: state.shown + 20 * PAGE }));
   $("everything").addEventListener("click", () => {
     $("words").value = $("status").value = "";
     change({ words: "", status: "", brushed: null });

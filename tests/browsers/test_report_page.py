@@ -138,6 +138,25 @@ def test_a_trial_that_is_clicked_tells_all(browser, known):
     assert f"trials/{name}/" in told
 
 
+def test_a_point_that_is_clicked_tells_its_trial(browser, known):
+    browser.open(known)
+    chart = browser.one("#scatters .chart")
+    assert browser.is_drawn(chart)
+    name = browser.ask(
+        """
+        const chart = echarts.getInstanceByDom(arguments[0]);
+        const series = chart.getOption().series, last = series.length - 1;
+        const point = series[last].data[0];  // the best, which nothing covers
+        const [x, y] = chart.convertToPixel({seriesIndex: last}, point.slice(0, 2));
+        const handler = chart.getZr().handler, event = {zrX: x, zrY: y, offsetX: x, offsetY: y};
+        for (const kind of ["mousedown", "mouseup", "click"]) handler.dispatch(kind, event);
+        return JSON.parse(document.getElementById("data").textContent).rows[point[2]][0];
+        """,
+        chart,
+    )
+    assert name in browser.text("#one")
+
+
 def test_a_part_of_an_axis_chooses_trials(browser, known):
     browser.open(known)
     chart = browser.one('[data-chart="parallel"]')

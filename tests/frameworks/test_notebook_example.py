@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import runs
 
-for package in ("matplotlib", "nbclient", "ipykernel"):
-    pytest.importorskip(package, reason=f"no {package} (make test-frameworks)")
-
-import nbformat
-from nbclient import NotebookClient
+LACKING = "no {} (make test-frameworks)"
+for package in ("matplotlib", "ipykernel"):
+    pytest.importorskip(package, reason=LACKING.format(package))
+nbclient = pytest.importorskip("nbclient", reason=LACKING.format("nbclient"))
+nbformat = pytest.importorskip("nbformat", reason=LACKING.format("nbformat"))
 
 NOTEBOOK = runs.ROOT / "examples" / "look-at-a-run" / "look-at-a-run.ipynb"
 N_PICTURES = 10
@@ -31,7 +31,7 @@ def executed(folder: Path, monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=runs.TIMEOUT_S, resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=runs.TIMEOUT_S, resources=resources).execute()
     outputs = [its for cell in notebook.cells for its in cell.get("outputs", [])]
     pictures = [its for its in outputs if "image/png" in its.get("data", {})]
     assert len(pictures) == N_PICTURES

@@ -1,55 +1,78 @@
-"""The live line under mpirun, on a real pseudo-terminal; and none where there is no terminal."""
+"""The live view under mpirun, on a real pseudo-terminal; and none where there is no terminal."""
 
 from __future__ import annotations
 
-import os
-import pty
-import struct
-import subprocess
-import termios
-from fcntl import ioctl
 from pathlib import Path
 
+import pytest
 import runs
+import screens
 
-ERASE = "\x1b[2K"
+# Trials that wait for somebody to make a file; one prints, on whatever rank it is.
+OBJECTIVE = """\
+import pathlib, sys, time
+
+def train(config, trial):
+    for epoch in range(1, config["epochs"] + 1):
+        if config["x"] == 3:
+            print("first word\\nsecond word", flush=True)
+            raise ValueError("no such thing")
+        while config["x"] > 3 and not pathlib.Path("go").exists():
+            time.sleep(0.05)
+        trial.report({"score": config["x"] + epoch / 10})
+"""
+SPACE = "x: [1, 2, 3, 4, 5]\nepochs: 2\n"
 
 
-def test_a_terminal_gets_one_line_that_is_kept_up_to_date(tmp_path: Path) -> None:
-    lines = _on_terminal(tmp_path, columns=100).split("\n")
-    (live,) = [line for line in lines if ERASE in line and "ranks busy" in line]
-    states = live.replace("\r", "").split(ERASE)
-    assert len(states) > 2
-    assert states[1].startswith("0/8 · 0 failed · ")
-    assert all(len(state) <= 100 for state in states)
-    assert "8 of 8 trials" in lines[-3]
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give a search of five trials, of which the last two wait for the file `go`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(OBJECTIVE)
+    runs.space_file(tmp_path, SPACE)
+    words = ("search", "--objective", "train.py:train", "--space", "space.yaml", "--retries", "0")
+    return runs.command(2, "-m", "hpo", *words, "--metric", "score", "--out", "results")
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(100, 30), (40, 12)])
+def test_terminal_shows_what_is_done_and_what_each_rank_trains(
+    command: list[str], columns: int, lines: int
+) -> None:
+    pictures: list[str] = []
+
+    def see(text: str) -> None:
+        pictures.append(text)
+        if "3/5 trials" in text and text.count("epoch 1/2") == 2:
+            Path("go").touch()
+
+    code, end = screens.watched(command, columns, lines, on_picture=see)
+    assert code == 0
+    full = pictures[-1]
+    drawn = full[full.index("3/5 trials") :].splitlines()
+    assert len(drawn) < lines
+    assert all(len(line) < columns for line in drawn)
+    if lines == 30:
+        assert any(line.startswith("  failed  0.") for line in drawn)
+    assert "best 2.2000 x 2" in full
+    assert [line.split()[:4] for line in drawn if line.startswith("  rank")] == [
+        ["rank", "0", "epoch", "1/2"],
+        ["rank", "1", "epoch", "1/2"],
+    ]
+    # What others print stays, though from its second line on it may cover a drawing.
+    assert "first word\n" in end
+    assert "second word" in end
+    *_, last, reason, where, page = end.rstrip().split("\n")
+    assert last.startswith(
+        "results: finished: 5 of 5 trials, 1 failed, best 5.2000 (x 5, epochs 2)"
+    )
+    assert where.startswith("the best configuration is in")
+    assert reason.startswith("why trials failed is in")
+    assert page == "a report to look at is in results/report.html"
+    left = [line for line in end.split("\n") if not line.startswith("second word")]
+    assert not any("training" in line or "ranks busy" in line for line in left)
 
 
 def test_no_terminal_gets_no_escape_codes(tmp_path: Path) -> None:
     done = runs.search(2, tmp_path / "results", "--set", "filters=4")
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
-
-
-def _on_terminal(folder: Path, columns: int) -> str:
-    ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
-    space = runs.space_file(folder)
-    words = (runs.ROOT / "rismpi.py", "--out", folder / "results", "--space", space)
-    process = subprocess.Popen(
-        runs.command(2, *words, "--set", "filters=4", "--epochs", 30),
-        env=runs.environment(),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    told = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            told += chunk
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait(timeout=runs.TIMEOUT_S) == 0
-    return told.decode()

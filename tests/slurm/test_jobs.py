@@ -15,6 +15,8 @@ import cluster
 import pytest
 import runs
 
+from hpo import findings
+
 PYTHON = Path(sys.executable)
 TIMEOUT_S = 240
 # 36 combinations of two networks: long enough to be disturbed, a quarter of a minute on two ranks.
@@ -133,6 +135,9 @@ def test_two_nodes_finish_and_give_the_same_results(submitted, plain, launcher):
     [start] = [json.loads(path.read_text()) for path in submitted.out.glob("jobs/start-*.json")]
     assert (start["n_ranks"], start["exit_code"]) == (2, 0)
     assert "ended after" in submitted.hpo("status", submitted.out)
+    [wait_s] = findings.read(submitted.out).queue_waits.values()
+    assert wait_s > 0
+    assert "waited in the queue" in (submitted.out / "report.html").read_text()
     assert "finished, nothing to submit" in submitted.hpo("resubmit", submitted.out)
 
 
@@ -215,8 +220,8 @@ def test_search_learns_the_end_of_its_job(submitted, options):
 
 
 def search_log(out: Path) -> str:
-    path = out / "search.log"
-    return path.read_text() if path.exists() else ""
+    """Give the log of a search, or those of all its shards."""
+    return "".join(path.read_text() for path in out.glob("search*.log"))
 
 
 def test_lost_node_is_replaced(submitted, plain):
