@@ -29,7 +29,7 @@ test-kill: .venv/tests ## kill searches at many random moments
 test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampler that needs PyTorch
 	$(BIN)/python -m pytest tests/mpi/test_backends.py tests/test_model_based.py
 
-test-frameworks: .venv/frameworks ## the examples that need JAX, PyTorch or DVC
+test-frameworks: .venv/frameworks ## pictures, and the examples that need JAX, PyTorch, DVC or Jupyter
 	$(BIN)/python -m pytest tests/frameworks
 
 test-browsers: .venv/browsers ## report.html in Chromium

@@ -11,9 +11,12 @@ from pathlib import Path
 from hpo import (
     architecture,
     artifacts,
+    bestconfig,
     cli,
+    compare,
     cost,
     datafile,
+    export,
     gathering,
     hyperparameters,
     lock,
@@ -99,6 +102,12 @@ def _parser() -> Parser:
 
     report = commands.add_parser("report", help="make a run's files again from its journal")
     report.add_argument("dir", nargs="?", default=default_out(), metavar="DIR")
+    report.add_argument(
+        "--figures",
+        metavar="FOLDER",
+        help="draw pictures into it, too (needs matplotlib; docs/export.md)",
+    )
+    report.add_argument("--format", choices=("png", "svg"), help="of the pictures; default png")
     report.set_defaults(run=_report)
 
     predict = commands.add_parser("predict", help="answer new images with a run's best model")
@@ -106,6 +115,10 @@ def _parser() -> Parser:
     predict.add_argument("csv", metavar="CSV", help="images as for --test")
     predict.add_argument("--out", metavar="FILE", help="default: standard output")
     predict.set_defaults(run=_predict)
+
+    bestconfig.add_parser(commands)
+    export.add_parser(commands)
+    compare.add_parser(commands)
     return parser
 
 
@@ -205,22 +218,39 @@ def _cost(grid: Combinations, side: int, n_images: int) -> tuple[float, float]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from hpo import publish, record, webreport
+    from hpo import canvas, publish, record, webreport
 
+    if arguments.figures is None and arguments.format is not None:
+        raise InputError("--format: expected --figures FOLDER beside it, found none")
     run = RunDir(arguments.dir)
     its = record.read(run)
+    if arguments.figures is not None:
+        canvas.check_installed()
     if not (alive := lock.alive(run.state)):
         gathering.take_over_all(run, alive)
     standing = publish.publish(run, its, publish.standing(run, its).trials)
     webreport.write(run)
     print(f"{run}: {standing.sentence()}")
     print(f"a report to look at is in {run.report}")
+    if arguments.figures is not None:
+        _draw(run, Path(arguments.figures), arguments.format or "png")
     if publish.missing_model(run, its, standing):
         raise InputError(
             f"{run}: expected the winner's model in {run.models}, found none; run the search"
             " again, it trains this one trial once more for it"
         )
     return ExitCode.DONE
+
+
+def _draw(run: RunDir, folder: Path, form: str) -> None:
+    from hpo import pictures
+
+    written, left_out = pictures.write(run.root, folder, form)
+    n = len(written)
+    names = ", ".join(path.name for path in written)
+    print(f"{n} picture{'' if n == 1 else 's'} in {folder}{': ' if names else ''}{names}")
+    for why in left_out:
+        print(f"  left out {why}")
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -27,9 +27,13 @@ def load(path: str | Path) -> pd.DataFrame:
     Raises:
         hpo.errors.InputError: if it is no run directory, or a file in it cannot be read.
     """
+    return of(findings.read(path))
+
+
+def of(found: findings.Findings) -> pd.DataFrame:
+    """Give the same table of what was read."""
     import pandas as pd
 
-    found = findings.read(path)
     table, results = found.table, found.standing.results
     frame = pd.DataFrame(table.rows, columns=list(table.columns)).set_index("id", drop=False)
     frame["status"] = [its.value for its in frame["status"]]

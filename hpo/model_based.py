@@ -1,4 +1,4 @@
-"""Optuna's samplers, asked on rank 0: the only module that imports Optuna.
+"""Optuna's samplers, asked on rank 0.
 
 A proposal depends on its number, the search seed and the results that have come back by then: on
 one rank it is the same on every day, on several it depends on which trial ends first. What is with

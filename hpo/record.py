@@ -35,6 +35,7 @@ class Record:
         identity: what all trial ids of the run rest on.
         data: what the objective's data tell of themselves: path, fingerprint and more.
         objective: what a report needs of one that is not the built-in: its defaults.
+        versions: as read, those of the last start; what is written are those that run now.
     """
 
     space: Mapping[str, object]
@@ -44,6 +45,7 @@ class Record:
     defaults: Mapping[str, object] = field(default_factory=dict)  # of what the space leaves out
     test: str | None = None
     objective: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def _what(self) -> str:
         names = [name for name in ("objective", "command") if self.options.get(name) is not None]

@@ -23,10 +23,10 @@ seeds sharedmemory source template terminal usage
 datafile engine expression history jobfile metriclines models pruning report sitefile space
 state tracker world
 
-climb commandfiles cores data devices gathering groups occupancy refinements schedule snapshot
-terms trackmlflow tracktensorboard trackwandb walltime written
+climb commandfiles cores data devices gathering groups occupancy refinements schedule scored
+snapshot terms trackmlflow tracktensorboard trackwandb walltime written
 
-artifacts draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
+artifacts canvas draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
 
 classifierterms fetching jobspec library model_based options paramsfile progress spacetext
 sweepfile tablefile train
@@ -37,15 +37,15 @@ attempt classifier dataparallel finalists function mistakes program resolve todo
 
 objectives publish tracking worker
 
-findings onlooker status trackprocess
+bestconfig findings onlooker status trackprocess
 
-frame watch webfacts
+cvresults frame optunastudy sidebyside watch webfacts
 
-webreport
+export figures webreport
 
-plan
+pictures plan
 
-precheck story
+compare precheck story
 
 cli submit
 
@@ -60,8 +60,10 @@ LEVEL = {
 }
 DOORS = {
     "mpi4py": {"world"},
-    "optuna": {"model_based"},
+    "optuna": {"model_based", "optunastudy"},
+    "sqlalchemy": {"optunastudy"},
     "scipy": {"draw"},
+    "matplotlib": {"canvas"},
     "keras": {"dataparallel", "models", "plain"},
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"dataparallel", "plain"},
