@@ -175,7 +175,7 @@ class Wandb:
 
     def _pictures(self, best: Best) -> list[Any]:
         """Show what the winner answers wrongly, the surest first."""
-        if best.mistakes is None:
+        if best.mistakes is None or "mistakes" not in best.mistakes:  # but a reason why not
             return []
         side, told = int(str(best.mistakes["side"])), best.mistakes["mistakes"]
         assert isinstance(told, list)
