@@ -365,10 +365,10 @@ def test_wandb_shows_what_the_winner_gets_wrong(copied: Path) -> None:
     (copied / "best_mistakes.json").write_text(json.dumps(told))
     assert track(copied, "wandb").returncode == 0
     [run] = [its for its in readers.wandb_runs(copied).values() if its.run.job_type == "search"]
-    pictures = {k.removeprefix("mistakes/"): v for k, v in run.history[-1].items()}
-    assert len(pictures["filenames"]) == 24
-    assert pictures["captions"][0] == "4, answered 9 (75 %)"
-    assert all((run.folder / "files" / name).is_file() for name in pictures["filenames"])
+    [shown] = run.history
+    assert len(shown["mistakes/filenames"]) == 24
+    assert shown["mistakes/captions"][0] == "4, answered 9 (75 %)"
+    assert all((run.folder / "files" / name).is_file() for name in shown["mistakes/filenames"])
     # Those of another winner are not shown.
     (copied / "best_mistakes.json").write_text(json.dumps({**told, "trial_id": "f" * 16}))
     assert track(copied, "wandb").returncode == 0
@@ -423,11 +423,8 @@ def test_mlflow_takes_a_file_store_and_a_server(copied: Path, tmp_path: Path) ->
 
 
 def answer(url: str, told: object = None) -> Any:
-    asked = urllib.request.Request(url)
-    if told is not None:
-        asked = urllib.request.Request(
-            url, json.dumps(told).encode(), {"Content-Type": "application/json"}
-        )
+    body = None if told is None else json.dumps(told).encode()
+    asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(asked, timeout=30) as reply:
             text = reply.read()
