@@ -4,8 +4,8 @@ BIN := .venv/bin
 NP ?= 2
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
-.PHONY: test-browsers test-images images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
-.PHONY: bench-page bench-peers bench-pruning bench-threads scaling simulate
+.PHONY: test-browsers test-images test-trackers images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
+.PHONY: bench-live bench-page bench-peers bench-pruning bench-threads scaling simulate
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -35,6 +35,9 @@ test-frameworks: .venv/frameworks ## pictures, and the examples that need JAX, P
 test-browsers: .venv/browsers ## report.html in Chromium
 	$(BIN)/python -m pytest tests/browsers
 
+test-trackers: .venv/trackers ## searches beside W&B, MLflow and TensorBoard, offline
+	$(BIN)/python -m pytest tests/trackers
+
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
 
@@ -58,6 +61,9 @@ bench-costs: .venv/runs ## predicted against seen time of each network of the ri
 
 bench-memory: .venv/runs ## a rank's memory after 50 and after 1,000 trials
 	$(BIN)/python -m benchmarks.memory $(OPTIONS)
+
+bench-live: .venv/runs ## what the live view costs a search, and a refresh of it at 1,000 ranks
+	$(BIN)/python -m benchmarks.live $(OPTIONS)
 
 bench-pruning: .venv/runs ## what pruning saves and costs, on train.csv (half an hour)
 	$(BIN)/python -m benchmarks.pruning $(OPTIONS)
@@ -118,6 +124,10 @@ clean:
 
 .venv/browsers: requirements-browsers.txt .venv/tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browsers.txt
+	@touch $@
+
+.venv/trackers: requirements-trackers.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-trackers.txt
 	@touch $@
 
 .venv/images: requirements-images.txt .venv/tests

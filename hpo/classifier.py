@@ -62,7 +62,8 @@ class Classifier(Objective):
         if setting.device == "gpu":
             devices.confirm(world, lacking)
         self._trainer = Trainer(
-            setting.data, setting.seed, library.Engine(setting.data), options.aim
+            *(setting.data, setting.seed, library.Engine(setting.data), options.aim),
+            is_measured=bool(options.track),
         )
 
     def train(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpo import (
     architecture,
+    artifacts,
     bestconfig,
     cli,
     compare,
@@ -25,6 +26,7 @@ from hpo import (
     spacetext,
     status,
     submit,
+    tracking,
     watch,
 )
 from hpo.classifierterms import ANY_IMAGES, ClassifierTerms
@@ -94,6 +96,8 @@ def _parser() -> Parser:
 
     status.add_parser(commands)
     watch.add_parser(commands)
+    tracking.add_parser(commands)
+    artifacts.add_parser(commands)
     submit.add_parsers(commands)
 
     report = commands.add_parser("report", help="make a run's files again from its journal")

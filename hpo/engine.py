@@ -21,6 +21,8 @@ class Tally:
     step: int = 0  # the next one
     loss_sum: float = 0.0  # over images
     n_right: int = 0
+    norm_sum: float = 0.0  # of gradients, over the steps at which they were measured
+    n_norms: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,22 @@ class Network(Protocol):
     def weights(self, *, averaged: bool = False) -> list[np.ndarray]:
         """Copy the last or the averaged weights, in the order of `keras.Model.weights`."""
 
+    def trained_weights(self) -> list[np.ndarray]:
+        """Copy the last of those that gradients change."""
+
 
 class Engine(Protocol):
     """A library that is set up for this rank, with the data set's images."""
 
-    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
+    def network(
+        self, stack: Sequence[Layer], rule: str, *, is_refined: bool, is_measured: bool = False
+    ) -> Network:
         """Compile a network, as far as that can be done before its first trial.
 
         Args:
             rule: of its updates, see `hyperparameters.update_rule`.
             is_refined: whether gradients may be clipped and accumulated, and weights averaged.
+            is_measured: whether the norms of its gradients are summed up.
         """
 
     def forget(self) -> None:

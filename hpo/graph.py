@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -93,8 +94,10 @@ class Engine:
         self.side = dataset.side
         self.mean, self.std = dataset.mean, dataset.std
 
-    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
-        return Network(self, stack, rule, is_refined=is_refined)
+    def network(
+        self, stack: Sequence[Layer], rule: str, *, is_refined: bool, is_measured: bool = False
+    ) -> Network:
+        return Network(self, stack, rule, is_refined=is_refined, is_measured=is_measured)
 
     def forget(self) -> None:
         models.forget()
@@ -108,7 +111,13 @@ class Network:
     """One architecture with one rule of updates, compiled for any trial that has them."""
 
     def __init__(
-        self, engine: Engine, stack: Sequence[Layer], rule: str, *, is_refined: bool
+        self,
+        engine: Engine,
+        stack: Sequence[Layer],
+        rule: str,
+        *,
+        is_refined: bool,
+        is_measured: bool = False,
     ) -> None:
         self._engine = engine
         self._rate = tf.Variable(0.0)
@@ -121,6 +130,8 @@ class Network:
         self._optimizer = Optimizer(rule, self._trained)
         # Compiled only where it is used: with it a network takes twice as long to compile.
         self._refinements = Refinements(self._optimizer, self._trained) if is_refined else None
+        # Not part of the state: a pass's tally carries it through.
+        self._norm_sum = tf.Variable(0.0, dtype=tf.float64) if is_measured else None
         self._epoch = tf.function(
             self._epoch_steps, input_signature=[_STEPS, _STEPS, _STEPS, _RATES, _STRENGTH]
         )
@@ -148,6 +159,8 @@ class Network:
         strength: float,
     ) -> tuple[Tally, Tally, Tally]:
         passes = (training, validation, averaged)
+        if self._norm_sum is not None:
+            self._norm_sum.assign(training.tally.norm_sum)
         sums = self._epoch(
             *map(_steps, passes),
             tf.constant(rates, tf.float32),
@@ -157,7 +170,14 @@ class Network:
             Tally(some.stop, float(loss_sum), int(n_right))
             for some, (loss_sum, n_right) in zip(passes, sums, strict=True)
         )
-        return trained, validated, of_averages
+        return self._with_norms(trained, training), validated, of_averages
+
+    def _with_norms(self, trained: Tally, of: Pass) -> Tally:
+        before = of.tally
+        if self._norm_sum is None:
+            return replace(trained, norm_sum=before.norm_sum, n_norms=before.n_norms)
+        n_norms = before.n_norms + of.stop - before.step
+        return replace(trained, norm_sum=float(self._norm_sum), n_norms=n_norms)
 
     def state(self) -> list[np.ndarray]:
         return [np.array(variable.numpy()) for variable in self._variables()]
@@ -173,6 +193,9 @@ class Network:
             instead = {id(variable): average for variable, average in averages}
             variables = [instead.get(id(variable), variable) for variable in variables]
         return [np.array(variable.numpy()) for variable in variables]
+
+    def trained_weights(self) -> list[np.ndarray]:
+        return [np.array(variable.numpy()) for variable in self._trained]
 
     def _variables(self) -> list[tf.Variable]:
         weights = [variable.value for variable in self.model.weights]
@@ -204,8 +227,12 @@ class Network:
             with tf.GradientTape() as tape:
                 logits, losses = self._answers(pixels, labels, training=True)
                 loss = tf.reduce_mean(losses)
+            gradients = tape.gradient(loss, self._trained)
+            if self._norm_sum is not None:
+                norm = tf.linalg.global_norm(gradients)
+                self._norm_sum.assign_add(tf.cast(norm, tf.float64))
             updates = self._refinements or self._optimizer
-            updates.apply(tape.gradient(loss, self._trained), rates[step])
+            updates.apply(gradients, rates[step])
             sums = _added(sums, losses, logits, labels)
         return sums
 

@@ -88,7 +88,16 @@ def records(folder: Path) -> Iterator[Written]:
 
 
 def _read(path: Path) -> Iterable[Result]:
-    lines = path.read_bytes().split(b"\n")
+    return results(path, path.read_bytes())
+
+
+def results(path: Path, content: bytes) -> Iterable[Result]:
+    """Read the records of a file's content, or of some of its lines.
+
+    Raises:
+        InputError: naming the line that cannot be read.
+    """
+    lines = content.split(b"\n")
     last = len(lines) - (2 if not lines[-1] else 1)
     for number, line in enumerate(lines[: last + 1]):
         try:

@@ -81,6 +81,13 @@ def without(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     }
 
 
+def for_module() -> dict[str, str]:
+    """Give the environment of a process of this package that is no rank: `python -m hpo`."""
+    environ = without()
+    paths = [str(Path(__file__).resolve().parents[1]), environ.get("PYTHONPATH", "")]
+    return environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def is_first(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether this process is the one that speaks to the user."""
     found = promised(environ)

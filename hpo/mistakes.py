@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo import bestmodel, data, hyperparameters, record, seeds
+from hpo import artifacts, bestmodel, data, hyperparameters, record, seeds
 from hpo.cost import split_sizes
 from hpo.errors import InputError
 from hpo.rundir import RunDir, write_whole
@@ -54,7 +54,9 @@ def _found(run: RunDir, its: record.Record, trial: Trial) -> dict[str, Any]:
     if config.get("stop_after") or not n_validation:
         return {"reason": NO_IMAGES_LEFT}
     try:
-        images, labels, fingerprint = data.load_alone(its.data["path"])
+        path = its.data["path"]
+        path = artifacts.fetch(path) if artifacts.is_artifact(path) else path
+        images, labels, fingerprint = data.load_alone(path)
     except InputError as error:
         return {"reason": str(error)}
     if fingerprint != its.data["fingerprint"]:

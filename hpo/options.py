@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from hpo import __version__
+from hpo import __version__, tracker
 from hpo.commandline import USUAL_OUT, Parser, at_least, default_out
 from hpo.errors import InputError
 from hpo.hyperparameters import METRICS
@@ -61,6 +61,7 @@ class Options:
     repeats: int = 3
     refit: bool = False
     notify: str | None = None
+    track: tuple[str, ...] = ()
     quiet: bool = False
     verbose: bool = False
     precision: str = "float32"
@@ -93,7 +94,9 @@ def parse(argv: Sequence[str] | None, *, is_first: bool, device: str = "cpu") ->
     """
     arguments = parser(is_first=is_first).parse_args(argv)
     values = {name: getattr(arguments, name) for name in _NAMES}
-    options = Options(**values | {"set": tuple(arguments.set), "device": device})
+    track = tuple(dict.fromkeys(arguments.track))
+    chosen = {"set": tuple(arguments.set), "track": track, "device": device}
+    options = Options(**values | chosen)
     for name in ("data", "test", "out"):
         if getattr(options, name) == "":  # an unset variable in a job file
             raise InputError(f"--{name}: expected a path, found ''")
@@ -281,6 +284,15 @@ def parser(*, is_first: bool = True) -> argparse.ArgumentParser:
         type=at_least(1),
         help="with --pruner patience: stop after N epochs without a better score"
         f" (default {Pruning.patience})",
+    )
+    add(
+        "--track",
+        metavar="NAME",
+        action="extend",
+        type=tracker.names,
+        default=[],
+        help=f"show trials elsewhere as well: {', '.join(tracker.NAMES)}; may be given several"
+        " times",
     )
     add("--quiet", action="store_true", help="print only the end")
     add("--verbose", action="store_true", help="print every result; search.log has every epoch")

@@ -6,7 +6,6 @@ on from a checkpoint as exactly.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +25,7 @@ _OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
     "momentum": keras.optimizers.SGD,
-    "nesterov": functools.partial(keras.optimizers.SGD, nesterov=True),
+    "nesterov": keras.optimizers.SGD,
 }
 
 
@@ -61,8 +60,10 @@ class Engine:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def network(self, stack: Sequence[Layer], rule: str, *, is_refined: bool) -> Network:
-        return Network(self.dataset, stack, rule)
+    def network(
+        self, stack: Sequence[Layer], rule: str, *, is_refined: bool, is_measured: bool = False
+    ) -> Network:
+        return Network(self.dataset, stack, rule, is_measured=is_measured)
 
     def forget(self) -> None:
         models.forget()
@@ -75,7 +76,10 @@ class Network:
     model is made anew.
     """
 
-    def __init__(self, dataset: Dataset, stack: Sequence[Layer], rule: str) -> None:
+    def __init__(
+        self, dataset: Dataset, stack: Sequence[Layer], rule: str, *, is_measured: bool = False
+    ) -> None:
+        self._is_measured = is_measured
         self._dataset = dataset
         self._stack = stack
         self._rule = rule
@@ -102,14 +106,14 @@ class Network:
         self.model = models.trainable(
             *(self._stack, its.side, its.mean, its.std), drop=drop, random=self._dropouts
         )
-        optimizer = _optimizer(self._rule, settings)
+        optimizer = _optimizer(self._rule, settings, is_measured=self._is_measured)
         self.model.compile(
             optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
         optimizer.build(self.model.trainable_variables)
-        self._fresh = [_copy(variable) for variable in optimizer.variables]
+        self._fresh = [*map(_copy, self._optimizer_variables())]
         self._made_for = settings
 
     def run(
@@ -157,7 +161,11 @@ class Network:
                 at.step + 1,
                 at.loss_sum + float(told["loss"]) * len(rows),
                 at.n_right + round(float(told["accuracy"]) * len(rows)),
+                *(at.norm_sum, at.n_norms),
             )
+            if self._is_measured:
+                norm = float(_copy(self.model.optimizer.gradient_norm))
+                at = replace(at, norm_sum=at.norm_sum + norm, n_norms=at.n_norms + 1)
         return at
 
     def _images(self, rows: np.ndarray, strength: float) -> np.ndarray:
@@ -192,21 +200,49 @@ class Network:
                 return self.weights()
         return [*map(_copy, self.model.weights)]
 
+    def trained_weights(self) -> list[np.ndarray]:
+        return [*map(_copy, self.model.trainable_variables)]
+
     def _variables(self) -> list[keras.Variable]:
-        return [*self.model.weights, *self.model.optimizer.variables, self._dropouts.state]
+        return [*self.model.weights, *self._optimizer_variables(), self._dropouts.state]
+
+    def _optimizer_variables(self) -> list[keras.Variable]:
+        """Leave out the norm, which is none of the trial's state."""
+        optimizer = self.model.optimizer
+        norm = getattr(optimizer, "gradient_norm", None)
+        return [variable for variable in optimizer.variables if variable is not norm]
 
 
-def _optimizer(rule: str, settings: Settings) -> keras.optimizers.Optimizer:
+def _optimizer(rule: str, settings: Settings, *, is_measured: bool) -> keras.optimizers.Optimizer:
     has_momentum = rule in ("momentum", "nesterov")
     n_gathered = settings.gradient_accumulation
-    return _OPTIMIZERS[rule](
+    kind = _OPTIMIZERS[rule]
+    return (_measuring(kind) if is_measured else kind)(
         weight_decay=settings.weight_decay or None,
         global_clipnorm=settings.gradient_clip,
         gradient_accumulation_steps=n_gathered if n_gathered > 1 else None,
         use_ema=settings.average_decay is not None,
         ema_momentum=settings.average_decay or 0.0,
-        **({"momentum": settings.momentum} if has_momentum else {}),
+        **(
+            {"momentum": settings.momentum, "nesterov": rule == "nesterov"} if has_momentum else {}
+        ),
     )
+
+
+def _measuring(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    """Make an optimizer that remembers the norm of the gradients it was last given."""
+
+    class Measuring(type(kind())):  # type: ignore[misc]  # for PyTorch Keras makes another than asked for
+        def build(self, variables: list[keras.Variable]) -> None:
+            super().build(variables)
+            self.gradient_norm = self.add_variable((), dtype="float32", name="gradient_norm")
+
+        def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> Any:
+            squares = [keras.ops.sum(keras.ops.square(gradient)) for gradient in grads]
+            self.gradient_norm.assign(keras.ops.sqrt(sum(squares)))
+            return super().apply(grads, trainable_variables)
+
+    return Measuring
 
 
 def _copy(variable: keras.Variable) -> np.ndarray:

@@ -43,6 +43,7 @@ from hpo.rundir import RunDir, stamp
 from hpo.space import Combinations
 from hpo.stopping import Stop
 from hpo.terms import Terms
+from hpo.trackprocess import TrackProcess
 from hpo.trial import (
     USUAL_AIM,
     WORST,
@@ -207,8 +208,12 @@ def make(
     )
 
 
-def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
-    """Write the report, let go of the run directory, say how it ended; give the exit code."""
+def conclude(plan: Plan, options: Options, stop: Stop, trackers: TrackProcess) -> ExitCode:
+    """Write the report, let go of the run directory, say how it ended; give the exit code.
+
+    Args:
+        trackers: hear of the rest.
+    """
     code = _conclude(plan, options, stop)
     try:
         history.note_ended(plan.run, plan.started, code, time.time())
@@ -222,6 +227,9 @@ def conclude(plan: Plan, options: Options, stop: Stop) -> ExitCode:
         )
     else:
         say(options, f"a report to look at is in {plan.run.report}")
+    is_finished = code is not ExitCode.STOPPED
+    for line in trackers.end(is_finished=is_finished, left_s=stop.time_left_s()):
+        say(options, line)
     leave(plan, is_clean=True)
     if options.notify is not None:
         plan.notifier.ended(code, plan.standing, stop.reason)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from hpo import mounts, options, plan, resolve, spacefile, spaceyaml
+from hpo import artifacts, mounts, options, plan, resolve, spacefile, spaceyaml
 from hpo.classifier import Classifier
 from hpo.contract import Objective
 from hpo.errors import InputError
@@ -68,7 +68,8 @@ def _check_space(job: Job, chosen: Options, own: Mapping[str, object]) -> None:
 
 def _data(chosen: Options) -> list[tuple[str, str]]:
     named = (("--data", chosen.data), ("--test", chosen.test))
-    return [(option, path) for option, path in named if path is not None]
+    files = [(option, path) for option, path in named if path is not None]
+    return [(option, path) for option, path in files if not artifacts.is_artifact(path)]
 
 
 def _check_through_mounts(job: Job, chosen: Options) -> None:

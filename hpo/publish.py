@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hpo import bestmodel, data, finalists, journal, record, report, sampling, spacefile
-from hpo.classifierterms import ClassifierTerms
+from hpo import (
+    bestmodel,
+    data,
+    finalists,
+    journal,
+    knownterms,
+    record,
+    report,
+    sampling,
+    spacefile,
+)
 from hpo.proposals import Proposals
 from hpo.pruning import Pruning
 from hpo.report import Standing
 from hpo.rundir import RunDir, write_whole
-from hpo.terms import OpenTerms, Terms
+from hpo.terms import Terms
 from hpo.trial import Result, Trial
 from hpo.written import Written
 
 
 def terms(its: record.Record) -> Terms:
     """Tell the hyperparameters of a run's objective, without the objective itself."""
-    if bestmodel.is_builtin(its):
-        return ClassifierTerms.of(its.data)
-    return OpenTerms(dict(its.objective.get("defaults", {})))
+    return knownterms.of_run(its)
 
 
 def standing(run: RunDir, its: record.Record) -> Standing:

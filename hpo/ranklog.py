@@ -35,14 +35,18 @@ class RankLog(logging.Handler):
     The file is made with its first line, and closed after each: on NFS that is when others see it.
     """
 
-    def __init__(self, path: Path, rank: int, host: str) -> None:
+    def __init__(self, path: Path, who: str, host: str) -> None:
         super().__init__()
-        self._path, self._who = path, f"rank {rank} host {host}"
+        self._path, self._who = path, f"{who} host {host}"
 
     @classmethod
-    def begin(cls, path: Path, rank: int, host: str) -> RankLog:
-        """Write what this program's loggers say from now on, until `end`."""
-        log = cls(path, rank, host)
+    def begin(cls, path: Path, who: str, host: str) -> RankLog:
+        """Write what this program's loggers say from now on, until `end`.
+
+        Args:
+            who: which process this is: `rank 3`.
+        """
+        log = cls(path, who, host)
         _LOGGER.addHandler(log)
         return log
 

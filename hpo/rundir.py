@@ -88,6 +88,8 @@ class RunDir:
         self.jobs = self.root / "jobs"
         self.state = self.root / "state"
         self.died = self.state / "died"
+        self.tracking = self.root / "tracking"
+        self.best_mistakes = self.root / "best_mistakes.json"
 
     def model(self, trial_id: str) -> Path:
         """Name the folder of what a trained trial has kept; empty if it keeps nothing."""
@@ -106,8 +108,8 @@ class RunDir:
         """Name the log of a whole search, or of one shard: shards run side by side."""
         return self.log if shard is None else self.root / f"search-{shard[0]}-of-{shard[1]}.log"
 
-    def rank_log(self, start: str, rank: int) -> Path:
-        """Name what a rank's lines wait in until they are taken over into the search's log."""
+    def rank_log(self, start: str, rank: int | str) -> Path:
+        """Name what lines of a process wait in until they are taken over into the search's log."""
         return self.logs / f"{start}-{rank}.log"
 
     def epochs_of(self, trial_id: str) -> Path:

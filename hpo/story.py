@@ -12,6 +12,7 @@ from functools import partial
 from hpo import (
     cores,
     devices,
+    fetching,
     journal,
     notify,
     objectives,
@@ -22,6 +23,7 @@ from hpo import (
     spacefile,
     state,
     todo,
+    tracker,
     walltime,
 )
 from hpo.attempt import dismiss, follow
@@ -39,6 +41,7 @@ from hpo.resolve import with_settings
 from hpo.rundir import RunDir
 from hpo.snapshot import Training
 from hpo.stopping import Stop
+from hpo.trackprocess import TrackProcess
 from hpo.trial import Result, Status
 from hpo.usage import age_s
 from hpo.worker import Worker
@@ -74,9 +77,13 @@ def run(
     seats = cores.settle(world, options.threads)
     its = objective if objective is not None else _objective(world, options)
     world.on_root(lambda: its.check(options))
+    world.on_root(lambda: tracker.check_installed(options.track))
     written = world.on_root(lambda: plan.read_space(options, space, its.terms()))
     options = with_settings(options, written.settings, written.name, its)
-    dataset = its.load(world, options)
+    found = replace(options, data=fetching.local(world, options.data))
+    dataset = its.load(world, found)
+    if found.data != options.data:
+        dataset = replace(dataset, path=options.data)  # type: ignore[type-var]  # a dataclass
     held: list[Plan] = []  # on rank 0 only
 
     def make_plan() -> Start:
@@ -85,8 +92,9 @@ def run(
 
     start = world.on_root(make_plan)
     rank_log = RankLog.begin(
-        RunDir(options.out).rank_log(start.name, world.rank), world.rank, world.host
+        RunDir(options.out).rank_log(start.name, world.rank), f"rank {world.rank}", world.host
     )
+    trackers = TrackProcess(RunDir(options.out), start.name, options.track if held else ())
     try:
         if held:
             held[0].begin_log()
@@ -99,7 +107,7 @@ def run(
             plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
         if (start.n_jobs or start.lacks_model) and not _any_stopped(world, stop):
-            setting = Setting(options, dataset)
+            setting = Setting(found, dataset)
             its.open(world, setting)
             worker = _worker(world, crew, its, setting, start, stop)
             worker.usage.start_s = age_s()
@@ -110,13 +118,14 @@ def run(
                 _train(crew.leaders, options, start, held, worker, stop, remark)
                 dismiss(crew.group)
             _log_usage(world, worker, held)
-        code = world.on_root(lambda: plan.conclude(held[0], options, stop))
+        code = world.on_root(lambda: plan.conclude(held[0], options, stop, trackers))
     except BaseException as error:
         rank_log.note_error()
         if held and isinstance(error, Exception):
             plan.tell_crash(held[0], error)
         raise
     finally:
+        trackers.kill()
         if held:
             plan.leave(held[0], is_clean=False)
         rank_log.end()

@@ -50,8 +50,21 @@ class Trainer:
     """Trains the trials of one rank, and keeps the networks that it has compiled for them."""
 
     def __init__(
-        self, dataset: Dataset, search_seed: int, engine: Engine, aim: Aim = USUAL_AIM
+        self,
+        dataset: Dataset,
+        search_seed: int,
+        engine: Engine,
+        aim: Aim = USUAL_AIM,
+        *,
+        is_measured: bool = False,
     ) -> None:
+        """Prepare to train.
+
+        Args:
+            is_measured: whether epochs tell the norms of gradients and weights, too; that changes
+                no result.
+        """
+        self._is_measured = is_measured
         self.aim = aim
         self.dataset = dataset
         self._search_seed = search_seed
@@ -75,7 +88,8 @@ class Trainer:
         rows = seeds.split(
             self.dataset.n_images, n_validation, self.dataset.fingerprint, self._search_seed
         )
-        return Training(trial_id, its, compiled, *rows, aim=self.aim)
+        is_measured = self._is_measured
+        return Training(trial_id, its, compiled, *rows, aim=self.aim, is_measured=is_measured)
 
     def _compiled(self, config: Config, shape: Config) -> Compiled:
         rule, is_refined = hyperparameters.update_rule(config), hyperparameters.is_refined(config)
@@ -94,7 +108,9 @@ class Trainer:
             is_full = True
         if is_full:
             self._engine.forget()
-        network = self._engine.network(stack, rule, is_refined=is_refined)
+        network = self._engine.network(
+            stack, rule, is_refined=is_refined, is_measured=self._is_measured
+        )
         return Compiled(network, n_bytes)
 
     def _has_room(self, n_bytes: int) -> bool:
@@ -114,7 +130,9 @@ class Training:
         validation_rows: np.ndarray,
         *,
         aim: Aim,
+        is_measured: bool = False,
     ) -> None:
+        self._is_measured = is_measured
         self._trial_id = trial_id
         self._config = config
         self._compiled = compiled
@@ -204,7 +222,7 @@ class Training:
         if self._is_averaging:
             metrics[f"{AVERAGE}val_loss"] = _share(at.averaged.loss_sum, n_validation)
             metrics[f"{AVERAGE}val_accuracy"] = _share(at.averaged.n_right, n_validation)
-        epoch = Epoch(progress.n_epochs + 1, metrics)
+        epoch = Epoch(progress.n_epochs + 1, metrics | self._norms())
         self._check_limit(epoch)
         progress.history.append(epoch)
         self._tallies = Tallies()
@@ -214,6 +232,20 @@ class Training:
             )
             self.best_weights = self._network.weights(averaged=is_average)
         return epoch
+
+    def _norms(self) -> dict[str, float]:
+        """Give the mean norm of the epoch's gradients, before clipping, and that of the weights.
+
+        Where the trial was cut within the epoch and not measured before, of the steps since.
+        """
+        trained = self._tallies.trained
+        if not self._is_measured or not trained.n_norms:
+            return {}
+        squares = (np.sum(np.square(its, dtype=float)) for its in self._network.trained_weights())
+        return {
+            "gradient_norm": trained.norm_sum / trained.n_norms,
+            "weight_norm": math.sqrt(sum(map(float, squares))),
+        }
 
     @property
     def _is_averaging(self) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIVE_EVERY_S, PLAIN_EVERY_S = 2.0, 30.0
 LARGEST_SHARE = 0.05  # of the time, for looking: others want to read these files, too
 PICTURE_COLUMNS, PICTURE_LINES = 80, 40  # of one picture, where there is no terminal
-SVG_COLUMNS = 100
+SVG_COLUMNS = 120
 
 # rich's SVG fetches its font from a web site; without it the viewer's own is as good.
 _WEB_FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)

@@ -36,10 +36,10 @@ def say(run: RunDir, rank: int, *texts: str, start: str = START) -> None:
         file.writelines(texts)
 
 
-def test_a_line_has_its_time_level_rank_host_and_trial(run):
+def test_a_line_has_its_time_level_rank_host_and_trial(run, caplog):
+    caplog.set_level(logging.INFO, "hpo")  # as a search does
     logger = logging.getLogger("hpo.any")
-    logger.parent.setLevel(logging.INFO)  # as a search does
-    log = RankLog.begin(run.rank_log(START, 3), 3, "node7")
+    log = RankLog.begin(run.rank_log(START, 3), "rank 3", "node7")
     try:
         assert not list(run.logs.iterdir())  # a quiet rank has no file
         with of_trial("d8ce12f05b4df19a"):

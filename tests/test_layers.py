@@ -14,30 +14,30 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only modules of lower levels.
 LEVELS = """
 __init__ augment container cost duration epochfile errors imagefile launcher mounts proc quiet
-ranklog rundir schedules sockets stopping trial updates
+ranklog rundir schedules sockets stopping trial trialnames updates
 
 architecture arithmetic arrayfile arrays backend checkpoint commandline csvfile document domain
 epochs finals halving importance job journal lock order process proposals record rules scheduler
 seeds sharedmemory source template terminal usage
 
 datafile engine expression history jobfile metriclines models pruning report sitefile space
-state world
+state tracker world
 
 climb commandfiles cores data devices gathering groups occupancy refinements schedule scored
-snapshot terms walltime written
+snapshot terms trackmlflow tracktensorboard trackwandb walltime written
 
-canvas draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
+artifacts canvas draw graph hyperparameters liveview meeting notify plain prepared spaceyaml
 
-classifierterms jobspec library model_based options paramsfile progress spacetext sweepfile
-tablefile train
+classifierterms fetching jobspec library model_based options paramsfile progress spacetext
+sweepfile tablefile train
 
-asking bestmodel contract sampling spacefile
+asking bestmodel contract knownterms sampling spacefile
 
-attempt classifier dataparallel finalists function mistakes program resolve todo
+attempt classifier dataparallel finalists function mistakes program resolve todo trackfeed
 
-objectives publish worker
+objectives publish tracking worker
 
-bestconfig findings onlooker status
+bestconfig findings onlooker status trackprocess
 
 cvresults frame optunastudy sidebyside watch webfacts
 
@@ -68,6 +68,9 @@ DOORS = {
     "tensorflow": {"graph", "refinements", "updates"},
     "jax": {"dataparallel", "plain"},
     "torch": {"dataparallel", "plain"},
+    "wandb": {"trackwandb"},
+    "mlflow": {"trackmlflow"},
+    "tensorboard": {"tracktensorboard"},
 }
 FOREIGN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
 
@@ -204,6 +207,7 @@ def started(run: str, *argv: str) -> subprocess.CompletedProcess[str]:
         (RISMPIGPU, ["rismpigpu.py", "--help"]),
         ("import hpo.report", ["-"]),
         ("import hpo.commands", ["-"]),
+        ("import hpo.tracking", ["-"]),
     ],
 )
 def test_start_without_heavy_libraries(run, argv):

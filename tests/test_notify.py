@@ -46,6 +46,10 @@ def told() -> list[dict[str, str]]:
     return [json.loads(line) for line in Path("told.jsonl").read_text().splitlines()]
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [its.getMessage() for its in caplog.records if its.levelno >= logging.WARNING]
+
+
 def test_each_ending_has_its_event_and_the_facts(notifier, caplog):
     caplog.set_level(logging.INFO, "hpo")
     its = notifier()
@@ -76,7 +80,7 @@ def test_each_ending_has_its_event_and_the_facts(notifier, caplog):
         ["failed", "1", "", "OSError: no space", ""],
     ]
     assert "--notify (finished): done\ntold finished" in caplog.messages
-    assert not [its for its in caplog.records if its.levelno > logging.INFO]
+    assert not warnings(caplog)
 
 
 def test_only_the_first_failed_trial_is_told_and_before_the_end(notifier):
@@ -93,7 +97,7 @@ def test_only_the_first_failed_trial_is_told_and_before_the_end(notifier):
 
 def test_command_that_fails_is_one_warning(notifier, caplog):
     notifier(3).ended(ExitCode.DONE, NOW)
-    (warning,) = [its.getMessage() for its in caplog.records]
+    (warning,) = warnings(caplog)
     assert warning.endswith("tell.py 3: exit code 3")
 
 
@@ -104,13 +108,13 @@ def test_command_that_hangs_is_ended_with_all_that_it_has_started(tmp_path, monk
     script.write_text("#!/bin/sh\ntrap '' TERM\necho begun\nsleep 600 & wait; sleep 600\n")
     script.chmod(0o755)
     Notifier(str(script), "results", AIM).ended(ExitCode.DONE, NOW)
-    (warning,) = [its.getMessage() for its in caplog.records]
+    (warning,) = warnings(caplog)
     assert warning.endswith("ended, as it took longer than 0.3 s")
 
 
 def test_program_that_has_gone_since_is_one_warning(tmp_path, caplog):
     Notifier(str(tmp_path / "gone"), "results", AIM).ended(ExitCode.DONE, NOW)
-    (warning,) = [its.getMessage() for its in caplog.records]
+    (warning,) = warnings(caplog)
     assert warning.endswith("gone: exit code 127")
 
 

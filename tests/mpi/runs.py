@@ -95,3 +95,9 @@ def journal(out: Path) -> dict[str, bytes]:
 
 def n_records(out: Path) -> int:
     return sum(content.count(b"\n") for content in journal(out).values())
+
+
+def open_mpi_library() -> str:
+    """Name Open MPI's library, for MPI4PY_LIBMPI."""
+    found = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    return next(line.split("=> ")[1] for line in found.splitlines() if "libmpi.so" in line)

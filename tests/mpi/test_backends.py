@@ -110,6 +110,36 @@ for cut in cuts[1::2]:
     )
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_norms_that_trackers_show_change_no_bit(backend: str) -> None:
+    script = """
+import json, sys, numpy as np
+from hpo import data, datafile, plain
+from hpo.train import Trainer
+from hpo.world import World
+dataset = data.load(World(), datafile.BUNDLED)
+config = dict(filters=2, dense_units=8, batch_size=256, epochs=2, dropout=0.3)
+def trained(asked, is_measured):
+    trainer = Trainer(dataset, 33, plain.Engine(dataset), is_measured=is_measured)
+    training = trainer.begin("a" * 16, config | asked)
+    while not training.is_finished():
+        training.advance()
+    return training
+for asked in ({}, json.loads(sys.argv[1])):
+    usual, told = trained(asked, False), trained(asked, True)
+    assert all(map(np.array_equal, usual.best_weights, told.best_weights)), asked
+    for ours, theirs in zip(usual.progress.history, told.progress.history):
+        norms = {name: theirs.metrics.pop(name) for name in ("gradient_norm", "weight_norm")}
+        assert all(norm > 0 for norm in norms.values()), norms
+        assert ours == theirs, asked
+"""
+    subprocess.run(
+        [sys.executable, "-c", script, json.dumps(REFINED)],
+        env=runs.environment(KERAS_BACKEND=backend, OMP_NUM_THREADS="1", JAX_PLATFORMS="cpu"),
+        check=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("backend", "expected"),
     [("theano", "expected one of tensorflow, jax, torch, found 'theano'"), ("jax", "pip install")],

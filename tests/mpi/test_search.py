@@ -84,7 +84,7 @@ def test_results_are_equal_with_open_mpi(undisturbed: Path, tmp_path: Path) -> N
     words = (runs.ROOT / "rismpi.py", "--out", out, "--space", runs.space_file(tmp_path))
     done = subprocess.run(
         runs.command(3, *words, mpirun=runs.OPEN_MPI),
-        env=runs.environment(MPI4PY_LIBMPI=_open_mpi_library()),
+        env=runs.environment(MPI4PY_LIBMPI=runs.open_mpi_library()),
         capture_output=True,
         text=True,
         timeout=runs.TIMEOUT_S,
@@ -93,11 +93,6 @@ def test_results_are_equal_with_open_mpi(undisturbed: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "Open MPI" in done.stdout
     assert runs.comparable(out) == runs.comparable(undisturbed)
-
-
-def _open_mpi_library() -> str:
-    found = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    return next(line.split("=> ")[1] for line in found.splitlines() if "libmpi.so" in line)
 
 
 def test_an_mpi_without_threads_deals_shares(undisturbed: Path, tmp_path: Path) -> None:
