@@ -203,3 +203,22 @@ def test_comparison_does_not_draw_scores_of_other_metrics(tables, tmp_path, caps
     out = tmp_path / "new" / "c.svg"
     assert commands.main(["compare", *paths, "--figure", str(out)]) == 0
     assert out.read_text().startswith("<?xml")
+
+
+@pytest.mark.filterwarnings("ignore")  # of what is experimental in Optuna
+def test_optuna_draws_what_was_exported(tables, tmp_path):
+    optuna = pytest.importorskip("optuna", reason="no optuna (requirements-dev.txt)")
+    from optuna.visualization import matplotlib as drawings
+
+    study = hpo.to_optuna(tables["rough"][0].root, optuna.storages.InMemoryStorage())
+    params = ["lr$", "kind"]
+    for axes in (
+        drawings.plot_optimization_history(study),
+        drawings.plot_intermediate_values(study),
+        drawings.plot_slice(study, params=params),
+        drawings.plot_contour(study, params=params),
+        drawings.plot_parallel_coordinate(study, params=params),
+        drawings.plot_param_importances(study),
+        drawings.plot_timeline(study),
+    ):
+        assert axes is not None
