@@ -114,24 +114,12 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.venv/backends: requirements-backends.txt .venv/tests
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-backends.txt
+.venv/backends .venv/browsers .venv/images .venv/trackers: .venv/%: requirements-%.txt .venv/tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 .venv/frameworks: requirements-examples.txt .venv/backends
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-examples.txt
-	@touch $@
-
-.venv/browsers: requirements-browsers.txt .venv/tests
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browsers.txt
-	@touch $@
-
-.venv/trackers: requirements-trackers.txt .venv/tests
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-trackers.txt
-	@touch $@
-
-.venv/images: requirements-images.txt .venv/tests
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-images.txt
 	@touch $@
 
 # benchmarks/peers.py installs the peers themselves, one by one: it names one that cannot be.
