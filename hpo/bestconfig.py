@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _best(arguments: argparse.Namespace) -> int:
-    from hpo import publish, record  # with NumPy, which --help should not wait for
+    from hpo import knownterms, publish, record  # with NumPy, which --help should not wait for
 
     run = RunDir(arguments.dir)
     its = record.read(run)
@@ -46,7 +46,7 @@ def _best(arguments: argparse.Namespace) -> int:
         print(f"{run}: no trial has a score: {standing.sentence()}", file=sys.stderr)
         return ExitCode.FAILED if standing.is_finished else ExitCode.STOPPED
     config = standing.best[0].config
-    complete = publish.terms(its).complete(config) if arguments.complete else config
+    complete = knownterms.of_run(its).complete(config) if arguments.complete else config
     if arguments.format == "text":
         more = {name: value for name, value in complete.items() if name not in config}
         sys.stdout.write(best_params(standing) + settings_text(more))

@@ -92,7 +92,6 @@ def _answer(options: Options) -> Answer:
     run = RunDir(options.out)
     now = publish.standing(run, record.read(run))
     assert now.best is not None
-    trial, result = now.best
-    score = result.score if now.final is None else now.final.mean
-    assert score is not None
-    return Answer(dict(trial.config), score, trial.id, run.root)
+    assert now.best_score is not None
+    trial = now.best[0]
+    return Answer(dict(trial.config), now.best_score, trial.id, run.root)

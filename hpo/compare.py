@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.duration import duration
+from hpo.duration import precise
 from hpo.errors import ExitCode, InputError
 from hpo.report import compact
 
@@ -76,12 +76,14 @@ def rows(sides: Sequence[Side], pairs: Sequence[Against]) -> list[list[str]]:
         told("hosts", _hosts),
         told("CPU", lambda its: its.cpu or _UNKNOWN),
         told("starts", lambda its: str(its.n_starts)),
-        told("wall time", lambda its: _time(its.wall_s)),
-        told("training, all trials", lambda its: _time(its.training_s)),
+        told("wall time", lambda its: precise(its.wall_s)),
+        told("training, all trials", lambda its: precise(its.training_s)),
         paired("speed-up", lambda its: _number(its.speed_up, "{:.2f}×")),
         paired("efficiency", lambda its: _number(its.efficiency, "{:.0%}")),
         told("ranks busy", lambda its: _number(its.busy_share, "{:.0%}")),
-        told("queue wait", lambda its: _UNKNOWN if (s := its.queue_wait_s) is None else _time(s)),
+        told(
+            "queue wait", lambda its: _UNKNOWN if (s := its.queue_wait_s) is None else precise(s)
+        ),
         told("core-hours", lambda its: f"{its.core_hours:.3g}"),
         told("  for a trial", lambda its: _number(its.core_hours_per_trial, "{:.3g}")),
         told("memory of a rank", _memory),
@@ -171,10 +173,6 @@ def _settings(its: Side) -> dict[str, object]:
 def _hosts(its: Side) -> str:
     n = len(its.hosts)
     return f"{n:,}" if n > _MOST_HOSTS else ", ".join(its.hosts) or _UNKNOWN
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def precise(seconds: float) -> str:
+    """Write a length of time; of seconds, parts too."""
+    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
+
+
 def duration(seconds: float) -> str:
     """Write a length of time with its two largest units."""
     minutes, s = divmod(round(seconds), 60)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo import epochfile, history, journal, occupancy, publish, record
+from hpo import epochfile, history, journal, knownterms, occupancy, publish, record
 from hpo.epochfile import Series
 from hpo.history import Started, Submitted
 from hpo.journal import Written
@@ -79,7 +79,7 @@ def read(path: str | Path) -> Findings:
     records = list(journal.records(run.journal))
     standing = publish.compared(run, its, publish.trials(run, its), journal.latest(records))
     return Findings(
-        *(run, its, publish.terms(its), standing, records),
+        *(run, its, knownterms.of_run(its), standing, records),
         starts=history.starts(run),
         submissions=history.submissions(run),
     )

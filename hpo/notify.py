@@ -52,10 +52,9 @@ class Tally:
     def of_standing(cls, now: Standing) -> Tally:
         best = None
         if now.best is not None:
-            trial, result = now.best
-            score = result.score if now.final is None else now.final.mean
-            assert score is not None
-            best = Best(trial.id, score, trial.config, trial.config)
+            assert now.best_score is not None
+            trial = now.best[0]
+            best = Best(trial.id, now.best_score, trial.config, trial.config)
         return cls(len(now.finished), now.n_failed, now.n_pruned, now.n_trials, best)
 
 

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
-from hpo import history, journal, lock, publish, record, sampling, spacefile, state, todo
+from hpo import (
+    history,
+    journal,
+    knownterms,
+    lock,
+    publish,
+    record,
+    sampling,
+    spacefile,
+    state,
+    todo,
+)
 from hpo.history import Started
 from hpo.journal import Written
 from hpo.liveview import MOST_FINISHED
@@ -112,7 +123,7 @@ class _Search:
         self.options = _options(self.record)
         self._written = spacefile.of_run(self.record.space, str(run.search))
         self.varied = self._written.varied
-        self._terms = publish.terms(self.record)
+        self._terms = knownterms.of_run(self.record)
         self._trials: Sequence[Trial] = ()
         self.standing = Standing((), {})
         self.left_s = 0.0  # of one core
@@ -179,7 +190,6 @@ def _seen(its: Result, terms: Terms) -> tuple[str, float, float]:
 def _best(now: Standing, varied: Sequence[str]) -> Best | None:
     if now.best is None:
         return None
-    trial, result = now.best
-    score = result.score if now.final is None else now.final.mean
-    assert score is not None
-    return Best(trial.id, score, trial.config, settings_of(trial.config, varied))
+    assert now.best_score is not None
+    trial = now.best[0]
+    return Best(trial.id, now.best_score, trial.config, settings_of(trial.config, varied))

@@ -25,11 +25,6 @@ from hpo.trial import Result, Trial
 from hpo.written import Written
 
 
-def terms(its: record.Record) -> Terms:
-    """Tell the hyperparameters of a run's objective, without the objective itself."""
-    return knownterms.of_run(its)
-
-
 def standing(run: RunDir, its: record.Record) -> Standing:
     """Compare a run directory's space with its journal.
 
@@ -48,7 +43,7 @@ def trials(run: RunDir, its: record.Record) -> list[Trial]:
     """List the trials of a run directory's space, as far as they are known."""
     written = spacefile.of_run(its.space, str(run.search))
     proposed = proposals(run, written).read()
-    known = terms(its)
+    known = knownterms.of_run(its)
     combinations = sampling.combinations(written, known, its.options, proposed)
     return sampling.trials(combinations, known, its.identity)
 
@@ -58,7 +53,7 @@ def compared(
 ) -> Standing:
     """Compare trials with results, as the run's record says what counts."""
     written = spacefile.of_run(its.space, str(run.search))
-    known = terms(its)
+    known = knownterms.of_run(its)
     planned = sampling.planned(written, known, its.options, proposals(run, written))
     now = sampling.standing(trials, results, Pruning.of(its.options), known, planned)
     if now.is_searched and its.options.get("finalists"):
@@ -77,7 +72,7 @@ def publish(run: RunDir, its: record.Record, trials: Sequence[Trial]) -> Standin
     Args:
         trials: all trials of the record's space, in grid order.
     """
-    known = terms(its)
+    known = knownterms.of_run(its)
     results = journal.replay(run.journal)
     while True:
         now = compared(run, its, trials, results)

@@ -97,6 +97,13 @@ class Standing:
         done = [(t, r) for t, r in found if r is not None and r.status is Status.DONE]
         return min(done, key=lambda trial_and_result: merit(trial_and_result[1]), default=None)
 
+    @property
+    def best_score(self) -> float | None:
+        """The winner's, or its mean where finalists have decided."""
+        if self.final is not None:
+            return self.final.mean
+        return None if self.best is None else self.best[1].score
+
     def sentence(self) -> str:
         """Say it in one line."""
         best = self.best
@@ -145,7 +152,7 @@ def best_params(standing: Standing) -> str:
         epochs = result.best_epoch if final is None else final.best_repeat[1].best_epoch
         n_epochs = _counted(epochs or 0, "epoch")
         lines.append(f"# The model was trained on all images for {n_epochs} (--refit).")
-    head: Config = {"score": result.score if final is None else final.mean}
+    head: Config = {"score": standing.best_score}
     if final is not None:
         head |= {"score_std": final.std, "scores": final.scores}
     if result.metric != Aim.metric:

@@ -89,7 +89,6 @@ class RunDir:
         self.state = self.root / "state"
         self.died = self.state / "died"
         self.tracking = self.root / "tracking"
-        self.best_mistakes = self.root / "best_mistakes.json"
 
     def model(self, trial_id: str) -> Path:
         """Name the folder of what a trained trial has kept; empty if it keeps nothing."""

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from hpo import spacefile
 from hpo.findings import Findings
-from hpo.occupancy import Occupancy, queue_waits
+from hpo.occupancy import Occupancy
 from hpo.trial import MINIMIZE, Config, Result, Status, canonical
 
 
@@ -111,10 +111,9 @@ def side(found: Findings, name: str) -> Side:
     its, standing, starts = found.record, found.standing, found.occupancies
     written = spacefile.of_run(its.space, str(found.run.search))
     best = standing.best
-    score = None if best is None else best[1].score
     available_s = sum(one.available_s for one in starts)
     busy_s = sum(one.busy_s for one in starts)
-    waits_s = [s for one in found.submissions for s in queue_waits(one, starts).values()]
+    waits_s = found.queue_waits.values()
     versions = dict(its.versions)
     return Side(
         name=name,
@@ -129,7 +128,7 @@ def side(found: Findings, name: str) -> Side:
         n_pruned=standing.n_pruned,
         is_finished=standing.is_finished,
         varied=written.varied,
-        best_score=score if standing.final is None else standing.final.mean,
+        best_score=standing.best_score,
         best_config={} if best is None else best[0].config,
         n_ranks=list(dict.fromkeys(one.n_ranks for one in found.starts)),
         hosts=sorted({its.host for its in standing.results.values() if its.host}),

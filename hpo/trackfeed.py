@@ -82,8 +82,7 @@ class Feed:
             return None
         run = self._run
         models = (run.best_model, run.best_folder)
-        report = run.root / "report.html"
-        files = (run.search, run.best_params, run.results, report, run.best_mistakes)
+        files = (run.search, run.best_params, run.results, run.report, run.best_mistakes)
         return Best(
             trial_id,
             float(told["score"]),

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from hpo import __version__, findings, mistakes, webfacts
-from hpo.duration import duration
+from hpo.duration import duration, precise
 from hpo.findings import Findings
 from hpo.report import best_params, compact, last_line, yaml_value
 from hpo.rundir import RunDir, write_whole
@@ -98,17 +98,13 @@ def _answer(found: Findings, varied: Sequence[str]) -> str:
     where = f"trial <code>{trial.id}</code>, epoch {result.best_epoch} of {result.epochs}"
     return (
         f"<h1>Best{so_far}: {escape(_headline(found))}</h1><ul class='chips'>{chips}</ul>"
-        f"<p class='note'>{where}, trained in {escape(_took(result.seconds))} on host"
+        f"<p class='note'>{where}, trained in {escape(precise(result.seconds))} on host"
         f" {escape(result.host)}</p>{said}"
     )
 
 
 def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else yaml_value(value)
-
-
-def _took(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
 
 
 def _facts(found: Findings) -> str:
