@@ -112,6 +112,19 @@ def _write_keras(run: RunDir, data: Mapping[str, Any], trial: Trial) -> None:
             ) from error
 
 
+def mistakes(run: RunDir, trial_id: str) -> dict[str, Any] | None:
+    """Read what is known of the mistakes of this trial's model; None if that is nothing.
+
+    Its `confusion` has a row for each true label and a column for each answer. `mistakes` are the
+    worst first: those that the model was surest of. Where there is only a `reason`, it says why.
+    """
+    try:
+        told = json.loads(run.best_mistakes.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) and told.get("trial_id") == trial_id else None
+
+
 def shares(run: RunDir, images: np.ndarray) -> np.ndarray:
     """Say how likely the best model finds each class: uint8 (n, side²) to float32 (n, classes).
 

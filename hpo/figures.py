@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo import canvas, findings, mistakes, scored
+from hpo import bestmodel, canvas, findings, scored
 from hpo.canvas import BLUE, RED, SKY, STATUS, Look, drawn
 from hpo.duration import duration
 from hpo.errors import InputError
@@ -354,7 +354,7 @@ def _found(run: str | Path | Findings) -> Findings:
 def _mistakes(run: str | Path | Findings, wanted: str) -> Mapping[str, Any]:
     found = _found(run)
     kept = found.standing.kept
-    told = None if kept is None else mistakes.read(found.run, kept.id)
+    told = None if kept is None else bestmodel.mistakes(found.run, kept.id)
     if told is None or wanted not in told:
         why = "nothing is known of it" if told is None else str(told.get("reason"))
         raise InputError(f"expected what the winner among the built-in networks gets wrong; {why}")

@@ -22,19 +22,6 @@ MOST_SHOWN = 40  # mistakes whose images are kept
 NO_IMAGES_LEFT = "the winner was trained on all images: none are left to test it on"
 
 
-def read(run: RunDir, trial_id: str) -> dict[str, Any] | None:
-    """Read what is known of the mistakes of this trial's model; None if that is nothing.
-
-    Its `confusion` has a row for each true label and a column for each answer. `mistakes` are the
-    worst first: those that the model was surest of. Where there is only a `reason`, it says why.
-    """
-    try:
-        told = json.loads(run.best_mistakes.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) and told.get("trial_id") == trial_id else None
-
-
 def write(run: RunDir, its: record.Record, trial: Trial) -> None:
     """Let the winner's model answer its validation images, unless that has been done.
 
@@ -42,7 +29,7 @@ def write(run: RunDir, its: record.Record, trial: Trial) -> None:
     """
     if not bestmodel.is_builtin(its) or not bestmodel.is_written(run, its, trial):
         return
-    known = read(run, trial.id)
+    known = bestmodel.mistakes(run, trial.id)
     if known is None or "reason" in known:
         told = {"trial_id": trial.id, **_found(run, its, trial)}
         write_whole(run.best_mistakes, json.dumps(told) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hpo import epochfile, history, journal, knownterms, record, spacefile, trialnames
+from hpo import bestmodel, epochfile, history, journal, knownterms, record, spacefile, trialnames
 from hpo.journal import Written
 from hpo.rundir import RunDir
 from hpo.tracker import Best, Search, ToldTrial
@@ -89,7 +88,7 @@ class Feed:
             self._name(self._chosen[trial_id].result.config),
             next((path for path in models if path.exists()), None),
             [path for path in files if path.exists()],
-            _mistakes(run, trial_id),
+            bestmodel.mistakes(run, trial_id),
         )
 
     def best_key(self, best: Best) -> str:
@@ -136,13 +135,3 @@ def _yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _mistakes(run: RunDir, trial_id: str) -> Mapping[str, Any] | None:
-    """Read what the winner gets wrong, unless that is another winner's."""
-    try:
-        found = json.loads(run.best_mistakes.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    is_its = isinstance(found, dict) and found.get("trial_id") == trial_id
-    return found if is_its else None

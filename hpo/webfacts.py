@@ -21,7 +21,7 @@ def facts(found: Findings, mistakes: Mapping[str, Any] | None) -> dict[str, Any]
     """Gather all that the page's script draws.
 
     Args:
-        mistakes: those of the winner, see `mistakes.read`.
+        mistakes: those of the winner, see `bestmodel.mistakes`.
     """
     table, standing = found.table, found.standing
     varied = [name for name in table.configs.values() if _varies(found, name)]

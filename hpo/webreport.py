@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from hpo import __version__, findings, mistakes, webfacts
+from hpo import __version__, bestmodel, findings, mistakes, webfacts
 from hpo.duration import duration, precise
 from hpo.findings import Findings
 from hpo.report import best_params, compact, last_line, yaml_value
@@ -41,7 +41,7 @@ def page(found: Findings) -> str:
     """Write the page."""
     run, standing = found.run, found.standing
     kept = standing.kept
-    told = webfacts.facts(found, None if kept is None else mistakes.read(run, kept.id))
+    told = webfacts.facts(found, None if kept is None else bestmodel.mistakes(run, kept.id))
     name = run.root.resolve().name
     return Template(_part("report.html")).substitute(
         title=escape(f"{_headline(found)} · {name}"),
