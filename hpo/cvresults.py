@@ -28,7 +28,7 @@ def cv_results(path: str | Path) -> dict[str, Any]:
         hpo.errors.InputError: if it is no run directory, or a file in it cannot be read.
     """
     found = findings.read(path)
-    return of(found.standing.finished, found.aim)
+    return of(found.standing.finished, found.record.aim)
 
 
 def of(results: Sequence[Result], aim: Aim) -> dict[str, Any]:

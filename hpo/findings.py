@@ -15,7 +15,6 @@ from hpo.occupancy import Occupancy
 from hpo.report import Standing, Table
 from hpo.rundir import RunDir
 from hpo.terms import Terms
-from hpo.trial import Aim
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,6 @@ class Findings:
     records: Sequence[Written]
     starts: Sequence[Started]
     submissions: Sequence[Submitted]
-
-    @property
-    def aim(self) -> Aim:
-        """What its trials are compared by."""
-        identity = self.record.identity
-        return Aim(identity.get("metric", Aim.metric), identity.get("goal", Aim.goal))  # type: ignore[arg-type]
 
     @functools.cached_property
     def table(self) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ def load(path: str | Path) -> pd.DataFrame:
     with whole tracebacks in `error`; and besides them
     - `began`, `ended`: when a rank took the trial up, the last time, and had its result (UTC)
     - `peak_memory_mb`: of that rank until then
+    - `rungs`: where a pruner looked at it: its best score by that epoch, by epoch
     - `history`: a table with a row for each epoch and a column for each metric, indexed by
       `epoch`, from 1
 
@@ -41,13 +43,14 @@ def of(found: findings.Findings) -> pd.DataFrame:
         seconds = [getattr(results[its], f"{name}_s") or None for its in frame.index]
         frame[name] = pd.to_datetime(pd.Series(seconds, frame.index, float), unit="s", utc=True)
     frame["peak_memory_mb"] = [results[its].peak_memory_mb for its in frame.index]
+    rungs = [{rung.epoch: rung.score for rung in results[its].rungs} for its in frame.index]
+    frame["rungs"] = pd.Series(rungs, frame.index, object)
     frame["history"] = pd.Series(
         [_history(found, its) for its in frame.index], frame.index, object
     )
     frame.index.name = None
     frame.attrs = {
-        "metric": found.aim.metric,
-        "goal": found.aim.goal,
+        **asdict(found.record.aim),
         "hyperparameters": list(table.configs.values()),
         "metrics": list(table.metrics.values()),
     }

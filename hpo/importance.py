@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,32 @@ class Importance:
     pairs: dict[tuple[str, str], float]
     fit: float
     method: str = METHOD
+
+
+def comparable(
+    whole: Sequence[float | None], rungs: Sequence[Mapping[int, float]]
+) -> tuple[list[int], list[float], str]:
+    """Choose scores that trials can be compared by, after equally many epochs.
+
+    They are those of the trials that were trained to their end; or, where a pruner has stopped
+    most, of all that it first looked at after one epoch, that of the most trials.
+
+    Args:
+        whole: scores of trials trained to their end; None or NaN of others.
+        rungs: best scores by epochs after which a pruner looked.
+
+    Returns:
+        The places of the trials, their scores, and in words what these are.
+    """
+    done = [i for i, score in enumerate(whole) if score is not None and not math.isnan(score)]
+    firsts = [min(its, default=0) for its in rungs]  # epochs
+    for epoch, n_trials in Counter(filter(None, firsts)).most_common(1):
+        if n_trials > 2 * len(done):
+            asked = [i for i, first in enumerate(firsts) if first == epoch]
+            after = f"epoch {epoch}" if epoch > 1 else "the first epoch"
+            return asked, [rungs[i][epoch] for i in asked], f"{n_trials:,} trials after {after}"
+    scores = [score for score in whole if score is not None and not math.isnan(score)]
+    return done, scores, f"{len(done):,} trials trained to their end"
 
 
 def of(configs: Sequence[Mapping[str, Any]], scores: Sequence[float]) -> Importance | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -82,34 +81,7 @@ def records(folder: Path) -> Iterator[Written]:
     Raises:
         InputError: naming the file and line that cannot be read.
     """
-    for path in sorted(folder.glob("*.jsonl")):
-        start = path.stem.rpartition("-")[0]
-        yield from (Written(start, result) for result in _read(path))
-
-
-def _read(path: Path) -> Iterable[Result]:
-    return results(path, path.read_bytes())
-
-
-def results(path: Path, content: bytes) -> Iterable[Result]:
-    """Read the records of a file's content, or of some of its lines.
-
-    Raises:
-        InputError: naming the line that cannot be read.
-    """
-    lines = content.split(b"\n")
-    last = len(lines) - (2 if not lines[-1] else 1)
-    for number, line in enumerate(lines[: last + 1]):
-        try:
-            yield Result.from_line(line)
-        except ValueError as error:
-            if number == last:
-                return
-            raise InputError(
-                f"{path}:{number + 1}: expected a trial's record, found {line[:40]!r}; the lines"
-                " after it are whole, so this was no interrupted write: restore the file, or"
-                " delete this line to have its trial trained again"
-            ) from error
+    return Follower(folder).news()
 
 
 class Follower:
@@ -117,28 +89,39 @@ class Follower:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: defaultdict[Path, int] = defaultdict(int)  # bytes
+        self._read: dict[Path, tuple[int, int]] = {}  # bytes and lines
 
     def news(self) -> Iterator[Written]:
-        """Read the records that have come; a line that is being written comes the next time.
+        """Read the records that have come, start by start.
+
+        A last line that cannot be read is being written, or was when its writer was killed: the
+        next time will tell.
 
         Raises:
-            InputError: naming the file that cannot be read.
+            InputError: naming the file and line that cannot be read.
         """
         for path in sorted(self._folder.glob("*.jsonl")):
-            with path.open("rb") as file:
-                file.seek(self._read[path])
-                told = file.read()
-            told = told[: told.rfind(b"\n") + 1]
             start = path.stem.rpartition("-")[0]
-            for line in told.splitlines(keepends=True):
+            n_bytes, n_lines = self._read.get(path, (0, 0))
+            with path.open("rb") as file:
+                file.seek(n_bytes)
+                lines = file.read().split(b"\n")
+            if not lines[-1]:
+                del lines[-1]
+            for place, line in enumerate(lines, 1):
                 try:
-                    yield Written(start, Result.from_line(line))
+                    result = Result.from_line(line)
                 except ValueError as error:
+                    if place == len(lines):
+                        break
                     raise InputError(
-                        f"{path}: expected a trial's record, found {line[:40]!r}"
+                        f"{path}:{n_lines + 1}: expected a trial's record, found {line[:40]!r};"
+                        " the lines after it are whole, so this was no interrupted write: restore"
+                        " the file, or delete this line to have its trial trained again"
                     ) from error
-            self._read[path] += len(told)
+                n_bytes, n_lines = n_bytes + len(line) + 1, n_lines + 1
+                self._read[path] = n_bytes, n_lines
+                yield Written(start, result)
 
 
 def _sync_folder(folder: Path) -> None:

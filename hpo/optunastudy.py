@@ -69,20 +69,20 @@ def _study(optuna: Any, found: Findings, storage: Any, name: str) -> Any:
         study = optuna.create_study(
             storage=_opened(optuna, storage),
             study_name=name,
-            direction=found.aim.goal,
+            direction=found.record.aim.goal,
             load_if_exists=True,
         )
     except (OSError, ValueError, ImportError, KeyError, SQLAlchemyError) as error:
         what = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(f"{storage}: expected a storage of Optuna's, found: {what}") from error
-    if [its.name.lower() for its in study.directions] != [found.aim.goal]:
+    if [its.name.lower() for its in study.directions] != [found.record.aim.goal]:
         raise InputError(
-            f"{storage}: expected a study {name} to {found.aim.goal}, found one to"
+            f"{storage}: expected a study {name} to {found.record.aim.goal}, found one to"
             f" {' and '.join(its.name.lower() for its in study.directions)};"
             " give another name (--name)"
         )
     if not study.trials:
-        study.set_metric_names([found.aim.metric])
+        study.set_metric_names([found.record.aim.metric])
     return study
 
 
@@ -169,7 +169,7 @@ def _attributes(result: Result) -> dict[str, Any]:
 
 def _intermediate(found: Findings, result: Result) -> dict[int, float]:
     """Give the metric after each epoch that counts: what was trained ahead does not."""
-    series = found.epochs(result.id).get(found.aim.metric, [])
+    series = found.epochs(result.id).get(found.record.aim.metric, [])
     told = enumerate(series, start=1)
     return {at: its for at, its in told if at <= result.epochs and math.isfinite(its)}
 

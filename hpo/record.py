@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from hpo import __version__
 from hpo.errors import InputError
 from hpo.rundir import RunDir, write_whole
-from hpo.trial import USUAL_AIM
+from hpo.trial import USUAL_AIM, Aim
 
 FORMAT = 1  # of the run directory; a higher one is refused. Without a number it is 1.
 
@@ -35,7 +35,8 @@ class Record:
         identity: what all trial ids of the run rest on.
         data: what the objective's data tell of themselves: path, fingerprint and more.
         objective: what a report needs of one that is not the built-in: its defaults.
-        versions: as read, those of the last start; what is written are those that run now.
+        versions: as read, those of the last start, as is the commit of `git`; what is written are
+            those that run now.
     """
 
     space: Mapping[str, object]
@@ -46,6 +47,12 @@ class Record:
     test: str | None = None
     objective: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    git: str | None = None
+
+    @property
+    def aim(self) -> Aim:
+        """What its trials are compared by."""
+        return Aim(**{name: str(self.identity.get(name, its)) for name, its in _UNSAID.items()})
 
     def _what(self) -> str:
         names = [name for name in ("objective", "command") if self.options.get(name) is not None]

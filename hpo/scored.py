@@ -231,40 +231,28 @@ def is_log(numbers: np.ndarray) -> bool:
 
 
 def depends(frame: pd.DataFrame) -> tuple[Importance, str]:
-    """Find what scores depend on, and say of which: whole trials', or all at an early epoch.
+    """Find what scores depend on, and say of which trials, as `importance.comparable` does.
 
     Raises:
         InputError: if there is too little to say.
     """
     its = with_scores(frame)
     names = list(its.attrs["hyperparameters"])
-    compared = its[its["status"] == "done"]
-    told, found = f"{len(compared):,} trials trained to their end", scores(compared)
-    if len(its) > 2 * len(compared):
-        compared, found, epoch = _early(its)
-        after = f"epoch {epoch}" if epoch > 1 else "the first epoch"
-        told = f"{len(compared):,} trials after {after}"
+    whole = np.where(has_status(its, "done"), scores(its), math.nan)
+    places, found, told = importance.comparable(list(whole), list(its["rungs"]))
+    compared = its.iloc[places]
     columns = [values(compared, name) for name in names]
     configs = [
         {name: value for name, value in zip(names, row, strict=True) if value is not None}
         for row in zip(*columns, strict=True)
     ]
-    its_importance = importance.of(configs, list(map(float, found)))
+    its_importance = importance.of(configs, found)
     if its_importance is None or not its_importance.main:
         raise InputError(
             f"expected {importance.MIN_TRIALS} trials or more with different scores, and"
             f" {importance.MIN_TRIALS_EACH} for each hyperparameter, found {len(compared)}"
         )
     return its_importance, told
-
-
-def _early(its: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, int]:
-    """Give all trials by their best score until the last epoch that all have."""
-    epoch, name = int(its["epochs"].min()), its.attrs["metric"]
-    known = its[[name in table and len(table) >= epoch for table in its["history"]]]
-    best = np.nanmin if is_minimized(its) else np.nanmax
-    tables = known["history"]
-    return known, np.array([best(numbers_of(table[name])[:epoch]) for table in tables]), epoch
 
 
 def important_pair(frame: pd.DataFrame) -> tuple[str, str]:

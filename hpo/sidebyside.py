@@ -120,8 +120,8 @@ def side(found: Findings, name: str) -> Side:
         data_path=str(its.data.get("path")),
         data=str(its.data.get("fingerprint", its.identity.get("data"))),
         what=canonical([its.identity.get(part) for part in ("objective", "version")]),
-        metric=found.aim.metric,
-        goal=found.aim.goal,
+        metric=found.record.aim.metric,
+        goal=found.record.aim.goal,
         n_trials=standing.n_trials,
         n_finished=len(standing.finished),
         n_failed=standing.n_failed,
@@ -197,7 +197,7 @@ def _progress(found: Findings) -> Progress:
         if its.status is Status.DONE and its.score is not None and its.ended_s
     ]
     done.sort()
-    chosen = min if found.aim.goal == MINIMIZE else max
+    chosen = min if found.record.aim.goal == MINIMIZE else max
     starts = found.occupancies
     return Progress(
         wall_s=[wall_s(starts, at_s) for at_s, _ in done],

@@ -11,9 +11,10 @@ from ruamel.yaml.error import YAMLError
 
 from hpo import bestmodel, epochfile, history, journal, knownterms, record, spacefile, trialnames
 from hpo.journal import Written
+from hpo.record import Record
 from hpo.rundir import RunDir
 from hpo.tracker import Best, Search, ToldTrial
-from hpo.trial import Aim, Result, digest
+from hpo.trial import Result, digest
 
 _SUFFIX_CHARS = 6
 
@@ -26,7 +27,7 @@ class Feed:
         self._terms = knownterms.of_run(search.record)
         space = spacefile.of_run(search.record.space, str(search.run))
         self._varied, self._searched = space.varied, set(space.names)
-        self._read_bytes: dict[Path, int] = {}
+        self._journal = journal.Follower(search.run.journal)
         self._chosen: dict[str, Written] = {}
 
     def news(self) -> Iterator[ToldTrial]:
@@ -36,7 +37,7 @@ class Feed:
             InputError: if the journal is broken.
         """
         changed: dict[str, None] = {}
-        for written in self._new_records():
+        for written in self._journal.news():
             trial_id = written.result.id
             known = self._chosen.get(trial_id)
             if known is not None:
@@ -47,17 +48,6 @@ class Feed:
             changed[trial_id] = None
         for trial_id in changed:
             yield self._told(self._chosen[trial_id].result)
-
-    def _new_records(self) -> Iterator[Written]:
-        for path in sorted(self._run.journal.glob("*.jsonl")):
-            begin = self._read_bytes.get(path, 0)
-            with path.open("rb") as file:
-                file.seek(begin)
-                text = file.read()
-            whole = text[: text.rfind(b"\n") + 1]  # a last line may still be written, or be torn
-            self._read_bytes[path] = begin + len(whole)
-            start = path.stem.rpartition("-")[0]
-            yield from (Written(start, result) for result in journal.results(path, whole))
 
     def _told(self, result: Result) -> ToldTrial:
         return ToldTrial(
@@ -109,23 +99,21 @@ def search(run: RunDir, *, is_live: bool = False) -> Search:
     starts = history.starts(run)
     first = starts[0].start if starts else digest(its.identity)
     suffix = first[-_SUFFIX_CHARS:]
-    aim = Aim(str(its.identity.get("metric", Aim.metric)), str(its.identity.get("goal", Aim.goal)))
     return Search(
         run,
         its,
         f"{run.root.resolve().name}-{suffix}",
         suffix,
-        aim,
+        its.aim,
         {name: space.all_domains[name] for name in space.varied},
-        _made_with(run),
+        _made_with(its),
         is_live=is_live,
     )
 
 
-def _made_with(run: RunDir) -> dict[str, str]:
-    told = _yaml(run.search)
-    versions = {f"version {name}": str(its) for name, its in told.get("versions", {}).items()}
-    return versions | ({"git": str(told["git"])} if told.get("git") else {})
+def _made_with(its: Record) -> dict[str, str]:
+    versions = {f"version {name}": str(version) for name, version in its.versions.items()}
+    return versions | ({"git": its.git} if its.git else {})
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from hpo import importance
@@ -31,8 +32,7 @@ def facts(found: Findings, mistakes: Mapping[str, Any] | None) -> dict[str, Any]
     kept = [list(table.columns).index(name) for name in columns]
     best = standing.best
     return {
-        "metric": found.aim.metric,
-        "goal": found.aim.goal,
+        **asdict(found.record.aim),
         "columns": columns,
         "configs": list(table.configs.values()),
         "varied": varied,
@@ -62,15 +62,14 @@ def _varies(found: Findings, name: str) -> bool:
 
 
 def _importance(found: Findings) -> dict[str, Any] | None:
-    """Find what scores depend on: those of whole trials, or of all trials on their first rung."""
-    results = [found.standing.counts.get(trial.id) for trial in found.standing.trials]
-    scored = [r for r in results if r is not None and r.score is not None]
-    compared = [(r, float(r.score or 0)) for r in scored if r.status is Status.DONE]
-    told = "of all trials that were trained to their end"
-    rungs = [(r, r.rungs[0].score) for r in scored if r.rungs]
-    if len(rungs) > len(compared):
-        compared, told = rungs, "of all trials on their first rung, as most were stopped there"
-    its = importance.of([r.config for r, _ in compared], [score for _, score in compared])
+    """Find what scores depend on."""
+    counts = found.standing.counts
+    results = [counts[trial.id] for trial in found.standing.trials if trial.id in counts]
+    places, scores, told = importance.comparable(
+        [its.score if its.status is Status.DONE else None for its in results],
+        [{rung.epoch: rung.score for rung in its.rungs} for its in results],
+    )
+    its = importance.of([results[place].config for place in places], scores)
     if its is None:
         return None
     return {
@@ -78,7 +77,7 @@ def _importance(found: Findings) -> dict[str, Any] | None:
         "pairs": [[*names, round(share, 4)] for names, share in its.pairs.items()],
         "method": its.method,
         "fit": round(its.fit, 3),
-        "of": f"the {len(compared):,} scores {told}",
+        "of": told,
     }
 
 

@@ -74,10 +74,10 @@ def _embedded(told: object) -> str:
 def _headline(found: Findings) -> str:
     final, best = found.standing.final, found.standing.best
     if final is not None:
-        return f"{found.aim.metric} {final.mean:.4f} ± {final.std:.4f}"
+        return f"{found.record.aim.metric} {final.mean:.4f} ± {final.std:.4f}"
     if best is None:
         return "no trial has a score yet"
-    return f"{found.aim.metric} {best[1].score:.4f}"
+    return f"{found.record.aim.metric} {best[1].score:.4f}"
 
 
 def _answer(found: Findings, varied: Sequence[str]) -> str:

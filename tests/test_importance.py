@@ -54,6 +54,18 @@ def test_what_is_not_used_is_a_value_of_its_own():
     assert found.main["filters"] > 0.5
 
 
+def test_trials_are_compared_after_equally_many_epochs():
+    done, pruned = {1: 0.1, 3: 0.2}, {1: 0.3}
+    told = importance.comparable([0.9, None, None], [done, pruned, pruned])
+    assert told == ([0, 1, 2], [0.1, 0.3, 0.3], "3 trials after the first epoch")
+    told = importance.comparable([0.9, None], [done, pruned])  # no more than half were stopped
+    assert told == ([0], [0.9], "1 trials trained to their end")
+    brackets = [done, pruned, pruned, {3: 0.4}, {}]
+    told = importance.comparable([0.9, None, None, math.nan, None], brackets)
+    assert told[0] == [0, 1, 2]
+    assert importance.comparable([math.nan, 0.5], [{}, {}])[:2] == ([1], [0.5])
+
+
 @pytest.mark.parametrize(
     ("configs", "scores"),
     [

@@ -72,6 +72,33 @@ def test_replay_forgives_a_torn_end_in_every_file(tmp_path):
     assert journal.replay(tmp_path) == {"a": done("a"), "b": done("b")}
 
 
+@settings(max_examples=50)
+@given(st.lists(st.text(), min_size=1, max_size=4, unique=True), st.lists(st.integers(0, 4000)))
+def test_follower_sees_each_record_once_wherever_a_write_is_caught(names, cuts):
+    records = [failed(name) for name in names]
+    whole = b"".join(its.to_line().encode() + b"\n" for its in records)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "start-0.jsonl"
+        follower, seen = journal.Follower(path.parent), []
+        for end in [*sorted(min(cut, len(whole)) for cut in cuts), len(whole)]:
+            path.write_bytes(whole[:end])
+            seen += [(its.start, its.result) for its in follower.news()]
+        assert seen == [("start", its) for its in records]
+
+
+def test_follower_names_the_line_that_turns_out_to_be_broken(tmp_path):
+    path = tmp_path / "start-0.jsonl"
+    line = done("a").to_line().encode() + b"\n"
+    follower = journal.Follower(tmp_path)
+    path.write_bytes(line)
+    assert [its.result.id for its in follower.news()] == ["a"]
+    path.write_bytes(line + b"broken\n")  # it may still be mended
+    assert [*follower.news()] == []
+    path.write_bytes(line + b"broken\n" + line)
+    with pytest.raises(InputError, match=r"start-0\.jsonl:2: expected a trial's record"):
+        [*follower.news()]
+
+
 def test_replay_of_no_journal_is_empty(tmp_path):
     assert journal.replay(tmp_path / "journal") == {}
 

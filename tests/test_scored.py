@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import hpo
-from hpo import scored
+from hpo import findings, scored, webfacts
 from hpo.errors import InputError
-from hpo.trial import MINIMIZE, Aim, Status
+from hpo.trial import MINIMIZE, Aim, Rung, Status
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,11 @@ def test_importance_of_a_pruned_search_compares_all_at_the_epoch_that_all_have(t
     def told(trial):
         late = trial.config["a"] / 10
         series = [late + trial.config["b"], late]
+        rungs = {"rungs": (Rung(1, series[0], None, 1),)}
         if trial.index:
             epochs = {"epochs": 1, "series": {"loss": series[:1]}}
-            return {"score": series[0], "status": Status.PRUNED, **epochs}
-        return {"score": late, "epochs": 2, "series": {"loss": series}}
+            return {"score": series[0], "status": Status.PRUNED, **rungs, **epochs}
+        return {"score": late, "epochs": 2, **rungs, "series": {"loss": series}}
 
     space = {"a": list(range(6)), "b": list(range(6))}
     run = written_runs.write(
@@ -79,6 +80,9 @@ def test_importance_of_a_pruned_search_compares_all_at_the_epoch_that_all_have(t
     assert words == "36 trials after the first epoch"
     assert list(found.main) == ["b", "a"]
     assert found.main["b"] > 0.9
+    shown = webfacts.facts(findings.read(run.root), None)["importance"]
+    assert shown["of"] == words
+    assert dict(shown["main"]) == pytest.approx(found.main, abs=1e-4)
 
 
 def test_what_is_no_table_of_a_run_is_refused(tmp_path):

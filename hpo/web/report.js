@@ -175,7 +175,7 @@ function importance() {
   const its = data.importance;
   if (!its) return hide("importance");
   const fit = its.fit < 0.3 ? ` It explains little of them here (R² ${its.fit} on trials it has not seen): do not lean on it.` : ` R² ${its.fit} on trials it has not seen.`;
-  $("method").textContent = `Shares of the variance of ${its.of}, by ${its.method}.${fit}`;
+  $("method").textContent = `Shares of the variance of ${data.metric} (${its.of}), by ${its.method}.${fit}`;
   const pairs = its.pairs.filter((pair) => pair[2] >= 0.01).slice(0, 6);
   const bars = [...its.main.map(([name, share]) => [name, share, 0]), ...pairs.map(([a, b, share]) => [`${a} × ${b}`, share, 1])].reverse();
   const element = of("importance");
