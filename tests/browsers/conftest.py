@@ -29,6 +29,14 @@ def browser(chromium: pages.Browser) -> pages.Browser:
     return chromium
 
 
+@pytest.fixture
+def online(browser: pages.Browser) -> Iterator[pages.Browser]:
+    """Give the browser where it may ask servers of this machine."""
+    browser.be_offline(False)
+    yield browser
+    browser.be_offline(True)
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the report of built-in networks: some are pruned, some fail."""
@@ -63,17 +71,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space = runs.space_file(folder, f"x: {list(range(1000))}\nkind: {kinds}\n")
     done = runs.run(
         *(2, "-m", "hpo", "search", "--objective", "known.py:train", "--space", space),
-        *(
-            "--metric",
-            "error_rate",
-            "--goal",
-            "minimize",
-            "--out",
-            folder / "out",
-            "--quiet",
-            "--retries",
-            "0",
-        ),
+        *("--metric", "error_rate", "--goal", "minimize"),
+        *("--out", folder / "out", "--quiet", "--retries", "0"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr

@@ -39,10 +39,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(_where(PROGRAMS[1])))
         self.driver.execute_cdp_cmd("Network.enable", {})
-        nothing = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        self.driver.execute_cdp_cmd(
-            "Network.emulateNetworkConditions", {"offline": True, **nothing}
-        )
+        self.be_offline(True)
 
     def __enter__(self) -> Browser:
         return self
@@ -56,6 +53,13 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         self.driver.get("about:blank")
         self.errors()
+
+    def be_offline(self, is_offline: bool) -> None:
+        """Reach no server, or those that there are."""
+        at_will = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd(
+            "Network.emulateNetworkConditions", {"offline": is_offline, **at_will}
+        )
 
     def open(self, page: Path) -> None:
         self.driver.get(page.as_uri())
