@@ -23,8 +23,8 @@ def load(path: str | Path) -> pd.DataFrame:
     - `history`: a table with a row for each epoch and a column for each metric, indexed by
       `epoch`, from 1
 
-    Its `attrs` hold `metric`, `goal`, and `hyperparameters` and `metrics`: the names of the
-    columns with them.
+    Its `attrs` hold `metric`, `goal`, `best` (the winner's id, as in best_params.txt), and
+    `hyperparameters` and `metrics`: the names of the columns with them.
 
     Raises:
         hpo.errors.InputError: if it is no run directory, or a file in it cannot be read.
@@ -51,6 +51,7 @@ def of(found: findings.Findings) -> pd.DataFrame:
     frame.index.name = None
     frame.attrs = {
         **asdict(found.record.aim),
+        "best": None if found.standing.best is None else found.standing.best[0].id,
         "hyperparameters": list(table.configs.values()),
         "metrics": list(table.metrics.values()),
     }

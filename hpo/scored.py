@@ -130,7 +130,17 @@ def merits(its: pd.DataFrame) -> np.ndarray:
 
 
 def winner(its: pd.DataFrame) -> int | None:
-    """Find the place of the best of those that were trained to their end."""
+    """Find the place of the run's winner, or where that is not here, of the best of those here.
+
+    Finalists choose a winner that need not have the best score.
+    """
+    for place in np.flatnonzero(its["id"].to_numpy() == its.attrs.get("best")):
+        return int(place)
+    return _top(its)
+
+
+def _top(its: pd.DataFrame) -> int | None:
+    """Find the place of the best score of those that were trained to their end."""
     able = has_status(its, "done") & np.isfinite(scores(its))
     return int(np.argmin(np.where(able, merits(its), math.inf))) if able.any() else None
 
@@ -146,11 +156,14 @@ def metric(its: pd.DataFrame) -> str:
 
 def headline(its: pd.DataFrame) -> str:
     """Say what came out."""
-    at, n = winner(its), len(its)
+    at, top, n = winner(its), _top(its), len(its)
     of = f"{n:,} trial{'s' if n > 1 else ''}"
-    if at is None:
+    if at is None or top is None:
         return f"No {metric(its)} yet: {of}, none trained to its end"
-    return f"The best {metric(its)} of {of}: {scores(its)[at]:.4g}"
+    score = f"{scores(its)[at]:.4g}"
+    if merits(its)[at] > merits(its)[top]:
+        return f"The finalists' winner of {of} has {metric(its)} {score}"
+    return f"The best {metric(its)} of {of}: {score}"
 
 
 def values(its: pd.DataFrame, name: str) -> list[object]:

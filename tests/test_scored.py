@@ -85,6 +85,17 @@ def test_importance_of_a_pruned_search_compares_all_at_the_epoch_that_all_have(t
     assert dict(shown["main"]) == pytest.approx(found.main, abs=1e-4)
 
 
+def test_pictures_mark_the_winner_that_finalists_have_chosen(tmp_path):
+    run = written_runs.write(tmp_path / "r", {"a": [1, 2, 3]}, lambda t: {"score": t.config["a"]})
+    table = hpo.load(run.root)
+    assert table.attrs["best"] == table["id"].iloc[2]
+    assert (scored.winner(table), scored.headline(table)) == (2, "The best score of 3 trials: 3")
+    table.attrs["best"] = table["id"].iloc[1]
+    assert scored.winner(table) == 1
+    assert scored.headline(table) == "The finalists' winner of 3 trials has score 2"
+    assert scored.winner(table.drop(table.attrs["best"])) == 1  # the best of those left
+
+
 def test_what_is_no_table_of_a_run_is_refused(tmp_path):
     import pandas as pd
 

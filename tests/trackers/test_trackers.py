@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,28 +181,27 @@ def test_a_tracker_that_comes_back_is_told_all(tracked: Path, copied: Path) -> N
     check_all_is_told(copied)
 
 
-def kill(process: subprocess.Popen[bytes], out: Path) -> None:
-    """Kill a search's ranks and launcher without a word."""
+def processes(word: bytes, out: Path) -> Iterator[int]:
+    """Find the processes of a run whose command lines have a word."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--out" in words and str(out).encode() in words:
-            os.kill(int(path.name), signal.SIGKILL)
+        if word in words and str(out).encode() in words:
+            yield int(path.name)
+
+
+def kill(process: subprocess.Popen[bytes], out: Path) -> None:
+    """Kill a search's ranks and launcher without a word."""
+    for number in processes(b"--out", out):
+        os.kill(number, signal.SIGKILL)
     process.wait()
 
 
 def is_told_of(out: Path) -> bool:
     """Whether a process that tells trackers of a run is there."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"track" in words and str(out).encode() in words:
-            return True
-    return False
+    return any(processes(b"track", out))
 
 
 def wait_until(condition: Any, within_s: float) -> None:
