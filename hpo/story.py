@@ -102,7 +102,8 @@ def run(
         left_s = world.on_root(lambda: walltime.left_s(os.environ))
         if left_s is not None:
             stop.end_within(left_s)
-            _logger.info("this job ends in %s", duration(left_s))
+            if held:
+                _logger.info("this job ends in %s", duration(left_s))
         if held and sharing is not None:
             plan.say(options, sharing)
         _warn_of_unequal_nodes(world)
