@@ -104,7 +104,8 @@ class Follower:
             start = path.stem.rpartition("-")[0]
             n_bytes, n_lines = self._read.get(path, (0, 0))
             with path.open("rb") as file:
-                file.seek(n_bytes)
+                if n_bytes:  # a pipe cannot
+                    file.seek(n_bytes)
                 lines = file.read().split(b"\n")
             if not lines[-1]:
                 del lines[-1]
