@@ -22,7 +22,7 @@ hypothesis.settings.register_profile("hpo", deadline=None, derandomize=True, dat
 hypothesis.settings.load_profile("hpo")
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"hypothesis-{os.getuid()}")
 
-# A shell's background job ignores Ctrl-C, and so would all programs that tests start and interrupt.
+# A shell's background job ignores Ctrl-C, and so would every program that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
