@@ -32,6 +32,7 @@ class Past:
     history: list[Report]
     seconds: float  # that the program has run
     output: int
+    is_over: bool = False  # that start has come to its end, and told all
 
 
 class CommandFiles:
@@ -51,6 +52,7 @@ class CommandFiles:
         self.errors = folder / "errors.log"
         self._note = folder / "command.json"
         self.seconds = 0.0  # before this start
+        self.is_over = False  # the program has nothing more to tell, and is not to be started
         self._from = {self.output: 0, self.errors: 0}  # where this start's part begins
         self._tails: list[Tail] = []
 
@@ -62,6 +64,8 @@ class CommandFiles:
         """
         with _files_of_the_run():
             record = self._resume(metric)
+            if record and self.is_over:
+                return record
             if record is None:
                 shutil.rmtree(self.checkpoint, ignore_errors=True)
                 record = Record(metric)
@@ -92,9 +96,9 @@ class CommandFiles:
                     record.take(line)
         except GapError:
             return None
-        self.seconds = past.seconds
         if record.has_diverged:
             return None
+        self.seconds, self.is_over = past.seconds, past.is_over
         record.go_on()
         return record
 
@@ -102,11 +106,12 @@ class CommandFiles:
         past = Past(record.history, self.seconds, self._from[self.output])
         write_whole(self._note, json.dumps(asdict(past)), durable=bool(record.history))
 
-    def pause(self, seconds: float) -> None:
-        """Note for how long the program has run, which is to be started again."""
+    def pause(self, seconds: float, *, is_over: bool) -> None:
+        """Note for how long the program has run; it is to be started again unless it is over."""
+        now = {"seconds": self.seconds + seconds, "is_over": is_over}
         with _files_of_the_run():
             told = json.loads(self._note.read_text(encoding="utf-8"))
-            write_whole(self._note, json.dumps(told | {"seconds": self.seconds + seconds}))
+            write_whole(self._note, json.dumps(told | now))
 
     def end(self) -> None:
         """Let the next start, if there ever is one, begin anew."""

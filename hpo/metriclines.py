@@ -4,7 +4,8 @@ A line with a number for the metric that is searched is a report. Its "epoch" sa
 stands: what was reported of this or later epochs is taken back, so that a program that begins
 again, or goes on from an earlier checkpoint than it had come to, is heard correctly. Without
 "epoch", the lines of a start count from 1. A program that was killed after it had saved an epoch
-and before it told it leaves a gap.
+and before it told it leaves a gap: at its next start it tells of a later one, or, if that was its
+last, of none.
 """
 
 from __future__ import annotations

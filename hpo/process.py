@@ -86,16 +86,21 @@ class Process:
             self._end()
         return code
 
-    def stop(self, grace_s: float = GRACE_S) -> None:
-        """Ask it to end, so that it may save what it has; kill what is left of it then."""
+    def stop(self, grace_s: float = GRACE_S) -> int | None:
+        """Ask it to end, so that it may save what it has; kill what is left of it then.
+
+        Gives its exit code, or minus the signal, if it had ended before it was asked.
+        """
+        code = self._program.poll()
         if self._is_over:
-            return
+            return code
         self._signal(signal.SIGTERM)
         until_s = time.monotonic() + grace_s
         # Its first process may be a shell that goes at once, while its child is still saving.
         while time.monotonic() < until_s and (self._program.poll() is None or self._has_others()):
             time.sleep(STOP_POLL_S)
         self._end()
+        return code
 
     def _end(self) -> None:
         """Leave nothing of it, and no guard: the group's number may soon be somebody else's."""

@@ -19,7 +19,7 @@ from hpo.commandfiles import CommandFiles
 from hpo.contract import Context, Objective, Setting, refuse
 from hpo.epochs import SCORE
 from hpo.errors import CommandError, ContractError, InputError
-from hpo.metriclines import GapError, Record
+from hpo.metriclines import GapError, Record, Report
 from hpo.options import Options
 from hpo.prepared import Prepared
 from hpo.process import Process, ending
@@ -107,7 +107,7 @@ class Program(Objective):
         files = CommandFiles(trial.folder)
         try:
             last = yield from self._start(config, trial, files)
-        except GapError:  # nobody knows what the lost report was
+        except GapError:  # nobody knows what a lost report was
             files.end()
             trial.rewind(0)
             last = yield from self._start(config, trial, files)
@@ -122,6 +122,9 @@ class Program(Objective):
         words = self._template.fill(own | config)
         heading = f"on host {os.uname().nodename}: {shlex.join(words)}"
         record = files.begin(config, self._metric, heading)
+        if files.is_over:
+            trial.ready()
+            return (yield from _rest(record.history, trial))
         environ = self._environ(own, len(record.history))
         with files.opened() as (output, errors):
             process = Process(words, environ, stdout=output, stderr=errors)
@@ -130,8 +133,7 @@ class Program(Objective):
             try:
                 return (yield from self._hear(process, files, record, trial))
             except GeneratorExit:
-                process.stop()
-                files.pause(process.seconds)
+                files.pause(process.seconds, is_over=process.stop() == 0)
                 raise
 
     def _environ(self, own: Mapping[str, object], n_epochs: int) -> dict[str, str]:
@@ -144,7 +146,7 @@ class Program(Objective):
         self, process: Process, files: CommandFiles, record: Record, trial: Context
     ) -> Generator[Told, None, Told]:
         """Report what the program tells until it ends; give the last report, if it is left."""
-        history, is_heard = record.history, False
+        history, is_heard, n_before = record.history, False, len(record.history)
         asked_s = time.monotonic()
         while (code := process.wait()) is None:
             is_heard |= _take(files.lines(), record, trial)
@@ -156,11 +158,11 @@ class Program(Objective):
             if time.monotonic() > asked_s + STOPS_WITHIN_S:
                 asked_s = time.monotonic()
                 yield None
-        _take(files.lines(is_over=True), record, trial)
+        is_heard |= _take(files.lines(is_over=True), record, trial)
         self._check_end(code, record, files)
-        while trial.epoch < len(history) - 1:
-            yield history[trial.epoch].metrics
-        return history[-1].metrics if trial.epoch < len(history) else None
+        if n_before and not is_heard:  # its last start may have saved the end, and not told it
+            raise GapError(f"nothing came after epoch {history[-1].epoch:g}")
+        return (yield from _rest(history, trial))
 
     def _check_end(self, code: int, record: Record, files: CommandFiles) -> None:
         """Let a program have ended well, with something told."""
@@ -180,6 +182,13 @@ class Program(Objective):
         raise ContractError(
             _failure(f"took longer than {limit_min:g} minutes (--trial-time-limit)", files)
         )
+
+
+def _rest(history: Sequence[Report], trial: Context) -> Generator[Told, None, Told]:
+    """Report what is left of all that a program has told; give the last of it."""
+    while trial.epoch < len(history) - 1:
+        yield history[trial.epoch].metrics
+    return history[-1].metrics if trial.epoch < len(history) else None
 
 
 def _take(lines: Iterator[str], record: Record, trial: Context) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ class Bench:
         self.history: list[Mapping[str, float]] = []
         self.n_asked = 0
         self._leaves_after: int | None = None
+        self.before_leaving: Callable[[], object] = bool
         self.script = folder.parent / "train.py"
 
     def run(
@@ -91,6 +93,7 @@ class Bench:
         elif is_last:
             assert self.history
         if not is_last and len(self.history) == self._leaves_after:
+            self.before_leaving()
             raise Leave
 
     def restore(self, load: object) -> bool:
@@ -222,7 +225,7 @@ def test_epochs_that_were_not_heard_are_asked_for_again_one_by_one(bench):
     code = "tell(epoch=6, loss=4)" + WAITS
     for n in (3, 4, 5):
         assert len(bench.run(code, leaves_after=n)) == n
-    assert bench.run("pass") == [9, 8, 7, 6, 5, 4]
+    assert bench.run("tell(epoch=6, loss=4)") == [9, 8, 7, 6, 5, 4]
 
 
 def test_a_search_that_forgot_is_told_all_again(bench):
@@ -256,9 +259,28 @@ for epoch in range(first, 4):
     assert len((bench.folder / "output.log").read_text().split("---")) == 4
 
 
-def test_a_program_that_had_ended_may_tell_nothing_more(bench):
-    bench.run(SAVES + WAITS, leaves_after=3)
-    assert bench.run(SAVES) == [9, 8, 7, 6, 5]
+def test_a_program_that_was_ended_between_saving_its_last_epoch_and_telling_begins_anew(bench):
+    code = "if not checkpoint.exists(): [tell(epoch=epoch, loss=epoch) for epoch in (1, 2, 3)]"
+    bench.run("tell(epoch=1, loss=1); tell(epoch=2, loss=2)" + WAITS, leaves_after=2)
+    (bench.folder / "checkpoint" / "epoch").write_text("3")
+    assert bench.run(code) == [1, 2, 3]
+
+
+def test_a_program_that_has_ended_is_not_started_again(bench):
+    """The search is behind a program that has told all: it hears the rest later."""
+    pid = bench.folder / "pid"
+    bench.before_leaving = lambda: ended(int(pid.read_text()))
+    code = f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n" + SAVES
+    assert bench.run(code, leaves_after=3) == [9, 8, 7]
+    bench.before_leaving = bool
+    assert bench.run("sys.exit('started again')", leaves_after=4) == [9, 8, 7, 6]
+    assert bench.run("sys.exit('started again')") == [9, 8, 7, 6, 5]
+    assert not (bench.folder / "command.json").exists()
+
+
+def ended(pid: int) -> None:
+    """Wait for the end of a child, and leave its exit code to be asked for."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def test_a_trial_that_has_ended_begins_anew(bench):
