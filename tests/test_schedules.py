@@ -54,7 +54,7 @@ def rates(**changes: object) -> np.ndarray:
             keras_schedules.ExponentialDecay(RATE, 2 * N_STEPS, 0.1, staircase=True),
         ),
     ],
-    ids=str,
+    ids=lambda its: str(its) if isinstance(its, dict) else type(its).__name__,
 )
 def test_rates_are_those_of_keras(
     changes: dict[str, object], theirs: Callable[[int], object]
