@@ -129,8 +129,20 @@ class World:
             raise InputError(room.lacking(n_ranks))
         # Not all would leave: ranks of other nodes find room, those of this one look later. They
         # would wait for ever for one that left in good order; one that dies ends them too.
-        if place == 0 and room.is_too_full(n_ranks):
+        if room.is_too_full(n_ranks) and self._is_first_to_tell():
             _logger.error("error: host %s: %s", socket.gethostname(), room.lacking(n_ranks))
+
+    def _is_first_to_tell(self) -> bool:
+        """Tell whether no rank of this node has asked before, where MPI cannot say so yet.
+
+        Rank 0 may be the last to look, and be ended with the others before it has.
+        """
+        self._told = socket.socket(socket.AF_UNIX)  # its name is free again when its owner dies
+        try:
+            self._told.bind(f"\0hpo-{os.getppid()}")
+        except OSError:
+            return False
+        return True
 
     @property
     def library(self) -> str:
