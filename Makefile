@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NP ?= 2
+# Tests at once, but where they share daemons: many are a few processes that wait for one another.
+TESTS ?= 2
+AT_ONCE := -n $(TESTS) --dist worksteal
 
 .PHONY: help run mpitest test test-mpi test-kill test-backends test-clusters test-frameworks
 .PHONY: test-browsers test-images test-trackers images check format clean jobfiles bench bench-costs bench-kaggle bench-memory
@@ -17,26 +20,26 @@ mpitest: .venv/runs ## prove that MPI works here
 	$(BIN)/mpirun -np $(NP) $(BIN)/python mpitest.py
 
 test: .venv/tests ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 test-mpi: .venv/tests ## those that start mpirun
-	$(BIN)/python -m pytest tests/mpi
+	$(BIN)/python -m pytest $(AT_ONCE) tests/mpi
 
 test-kill: .venv/tests ## kill searches at many random moments
 	KILL_ROUNDS=$${KILL_ROUNDS:-10} KILL_SEED=$${KILL_SEED:-$$(date +%s)} \
 	$(BIN)/python -m pytest tests/mpi/test_stopping.py -k kills_lose_nothing
 
 test-backends: .venv/backends ## a small search on JAX and on PyTorch; the sampler that needs PyTorch
-	$(BIN)/python -m pytest tests/mpi/test_backends.py tests/test_model_based.py
+	$(BIN)/python -m pytest $(AT_ONCE) tests/mpi/test_backends.py tests/test_model_based.py
 
 test-frameworks: .venv/frameworks ## pictures, and the examples that need JAX, PyTorch, DVC or Jupyter
-	$(BIN)/python -m pytest tests/frameworks
+	$(BIN)/python -m pytest $(AT_ONCE) tests/frameworks
 
 test-browsers: .venv/browsers ## report.html in Chromium
 	$(BIN)/python -m pytest tests/browsers
 
 test-trackers: .venv/trackers ## searches beside W&B, MLflow and TensorBoard, offline
-	$(BIN)/python -m pytest tests/trackers
+	$(BIN)/python -m pytest $(AT_ONCE) tests/trackers
 
 test-images: .venv/images ## build the container images and run them (root on Debian)
 	IMAGE_TESTS=1 $(BIN)/python -m pytest tests/images
@@ -82,7 +85,7 @@ bench-peers: .venv-peers/runs ## the same trials with other tools (OPTIONS="--sp
 
 test-clusters: .venv/tests ## job files under a real Slurm, and a stand-in for LSF
 	$(BIN)/python -m pytest tests/slurm
-	$(BIN)/python -m pytest tests/lsf
+	$(BIN)/python -m pytest $(AT_ONCE) tests/lsf
 
 check: .venv/tests ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -26,6 +26,11 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"hypothesis-{os.getuid()}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_runtest_setup() -> None:
+    """Give what a test starts TensorFlow's usual chatter: a test that loads JAX sets this."""
+    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     """Give the one world of this process: MPI starts once."""

@@ -36,8 +36,10 @@ def say(run: RunDir, rank: int, *texts: str, start: str = START) -> None:
         file.writelines(texts)
 
 
-def test_a_line_has_its_time_level_rank_host_and_trial(run, caplog):
+def test_a_line_has_its_time_level_rank_host_and_trial(run, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "hpo")  # as a search does
+    # Not to pytest, whose processes cannot send each other what is no UTF-8.
+    monkeypatch.setattr(logging.getLogger("hpo"), "propagate", False)
     logger = logging.getLogger("hpo.any")
     log = RankLog.begin(run.rank_log(START, 3), "rank 3", "node7")
     try:
