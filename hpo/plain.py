@@ -170,20 +170,15 @@ class Network:
 
     def _images(self, rows: np.ndarray, strength: float) -> np.ndarray:
         its = self._dataset
-        images: np.ndarray = its.images[rows].reshape(-1, its.side, its.side, 1).astype(np.float32)
-        if strength == 0:
-            return images
-        random = np.random.Generator(np.random.Philox(key=self._seed, counter=self._n_moved))
-        self._n_moved += 1
-        draws = strength * random.uniform(-1, 1, (5, len(rows))).astype(np.float32)
-        moved = keras.ops.image.affine_transform(
-            images,
-            augment.transforms(np, draws, its.side),
-            interpolation="bilinear",
-            fill_mode="constant",
-            data_format="channels_last",
-        )
-        return np.array(keras.ops.convert_to_numpy(moved))
+        images: np.ndarray = its.images[rows].reshape(-1, its.side, its.side).astype(np.float32)
+        if strength != 0:
+            random = np.random.Generator(np.random.Philox(key=self._seed, counter=self._n_moved))
+            self._n_moved += 1
+            draws = strength * random.uniform(-1, 1, (5, len(rows))).astype(np.float32)
+            transforms = keras.ops.convert_to_tensor(augment.transforms(np, draws, its.side))
+            moved = augment.moved(keras.ops, images, transforms)
+            images = np.array(keras.ops.convert_to_numpy(moved))
+        return images[..., None]
 
     def state(self) -> list[np.ndarray]:
         return [*map(_copy, self._variables()), np.array(self._n_moved)]

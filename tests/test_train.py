@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import data, datafile, graph, plain, seeds, train
+from hpo import augment, data, datafile, graph, plain, seeds, train
 from hpo.errors import DivergedError
 from hpo.train import Trainer, Training
 from hpo.trial import Aim
@@ -531,6 +531,17 @@ def test_augmentation_moves_images_a_little(digits: np.ndarray) -> None:
     assert abs(shifted.mean()) < 0.1  # to either side alike
     assert moved.min() >= 0
     assert moved.max() <= digits.max() + 1e-3
+
+
+def test_every_backend_moves_images_as_tensorflow_does(digits: np.ndarray) -> None:
+    import keras
+
+    draws = np.random.default_rng(0).uniform(-3, 3, (5, 500)).astype(np.float32)  # far out, too
+    its = augment.transforms(np, draws, 8)
+    ours = augment.moved(keras.ops, digits[..., 0], keras.ops.convert_to_tensor(its))
+    theirs = keras.ops.image.affine_transform(digits, its, data_format="channels_last")[..., 0]
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert np.mean(theirs != digits[..., 0]) > 0.5
 
 
 def test_on_all_images_a_trial_stops_after_some_epochs_and_keeps_the_last_weights(
