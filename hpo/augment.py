@@ -43,7 +43,9 @@ def moved(library: Any, images: Any, its: Any) -> Any:
     """
     n, side, _ = images.shape
     rows, columns = (library.arange(side, dtype="float32") for _ in range(2))
-    y, x = (library.reshape(each, (1, -1)) for each in library.meshgrid(rows, columns, indexing="ij"))
+    y, x = (
+        library.reshape(each, (1, -1)) for each in library.meshgrid(rows, columns, indexing="ij")
+    )
     a, b, c, d, e, f = (its[:, i : i + 1] for i in range(6))
     from_x, from_y = a * x + b * y + c, d * x + e * y + f
     left, top = library.floor(from_x), library.floor(from_y)
