@@ -31,7 +31,7 @@ def transforms(library: Any, draws: Any, side: int) -> Any:
     return library.stack([a, b, c, d, e, f, zero, zero], axis=1)
 
 
-def moved(library: Any, images: Any, its: Any) -> Any:
+def moved(library: Any, images: Any, by: Any) -> Any:
     """Move images as `transforms` says: bilinear, 0 beyond an edge; all in a few large steps.
 
     Keras's own does the same for PyTorch image after image, which keeps a GPU waiting.
@@ -39,14 +39,14 @@ def moved(library: Any, images: Any, its: Any) -> Any:
     Args:
         library: keras.ops, whose arrays come out.
         images: of shape (n, side, side).
-        its: of shape (n, 8).
+        by: of shape (n, 8), from `transforms`.
     """
     n, side, _ = images.shape
-    rows, columns = (library.arange(side, dtype="float32") for _ in range(2))
-    y, x = (
-        library.reshape(each, (1, -1)) for each in library.meshgrid(rows, columns, indexing="ij")
-    )
-    a, b, c, d, e, f = (its[:, i : i + 1] for i in range(6))
+    steps = library.arange(side, dtype="float32")
+    grid = library.meshgrid(steps, steps, indexing="ij")
+    y, x = (library.reshape(each, (1, -1)) for each in grid)
+    by = library.convert_to_tensor(by)
+    a, b, c, d, e, f = (by[:, i : i + 1] for i in range(6))
     from_x, from_y = a * x + b * y + c, d * x + e * y + f
     left, top = library.floor(from_x), library.floor(from_y)
     right_part, low_part = from_x - left, from_y - top

@@ -175,8 +175,7 @@ class Network:
             random = np.random.Generator(np.random.Philox(key=self._seed, counter=self._n_moved))
             self._n_moved += 1
             draws = strength * random.uniform(-1, 1, (5, len(rows))).astype(np.float32)
-            transforms = keras.ops.convert_to_tensor(augment.transforms(np, draws, its.side))
-            moved = augment.moved(keras.ops, images, transforms)
+            moved = augment.moved(keras.ops, images, augment.transforms(np, draws, its.side))
             images = np.array(keras.ops.convert_to_numpy(moved))
         return images[..., None]
 
